@@ -1,0 +1,220 @@
+"""The error catalogue: every failure that a caller can meet, under a stable code.
+
+A failure inside the gateway is raised as `Refusal` and rendered by each front door in the same shape
+(`Refusal.to_dict`). The catalogue says what each code means and what to do next where the place that raises it
+knows no better; docs/errors.md is generated from it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Code(StrEnum):
+    """The stable codes. A client may branch on them; their texts may change, they may not."""
+
+    INVALID_ARGUMENT = "invalid_argument"
+    STATEMENT_NOT_ALLOWED = "statement_not_allowed"
+    READ_ONLY = "read_only"
+    SQL_ERROR = "sql_error"
+    PERMISSION_DENIED = "permission_denied"
+    LOCK_TIMEOUT = "lock_timeout"
+    STATEMENT_TIMEOUT = "statement_timeout"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    CANCELLED = "cancelled"
+    SERIALIZATION_FAILURE = "serialization_failure"
+    DEADLOCK = "deadlock"
+    CONNECTION_LOST = "connection_lost"
+    DATABASE_UNAVAILABLE = "database_unavailable"
+    POOL_EXHAUSTED = "pool_exhausted"
+    SHUTTING_DOWN = "shutting_down"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the catalogue says of a code: its meaning, the usual next step, whether the same call may be repeated."""
+
+    meaning: str
+    next: str
+    retryable: bool = False
+
+
+CATALOGUE: dict[Code, Entry] = {
+    Code.INVALID_ARGUMENT: Entry(
+        "An argument is missing, unknown or of the wrong kind. Nothing was sent to PostgreSQL, or PostgreSQL "
+        "refused the value before running anything.",
+        "Correct the argument that the message names and call again.",
+    ),
+    Code.STATEMENT_NOT_ALLOWED: Entry(
+        "The SQL holds no statement, several, or one that can't run where it was asked for.",
+        "Send exactly one statement for each call.",
+    ),
+    Code.READ_ONLY: Entry(
+        "A read tried to write. PostgreSQL refused it, and nothing was changed.",
+        "Send a statement that only reads.",
+    ),
+    Code.SQL_ERROR: Entry(
+        "PostgreSQL refused the statement; `sqlstate`, `detail`, `hint` and `position` are its own words.",
+        "Correct the statement; `position` counts characters from 1.",
+    ),
+    Code.PERMISSION_DENIED: Entry(
+        "The gateway's database role lacks the right that the statement needs.",
+        "Read something else, or ask the operator to grant the right to the gateway's role.",
+    ),
+    Code.LOCK_TIMEOUT: Entry(
+        "The statement waited too long for a lock that another transaction holds.",
+        "Try again later; the holder is in pg_stat_activity.",
+        retryable=True,
+    ),
+    Code.STATEMENT_TIMEOUT: Entry(
+        "PostgreSQL stopped the statement at its time limit.",
+        "Ask for less (a narrower WHERE, a LIMIT), or pass a larger `timeout_ms`.",
+    ),
+    Code.DEADLINE_EXCEEDED: Entry(
+        "The call's own deadline passed before PostgreSQL answered; the statement was cancelled.",
+        "Try again later, or pass a larger `timeout_ms`.",
+        retryable=True,
+    ),
+    Code.CANCELLED: Entry(
+        "The statement was cancelled: by an operator, or because the caller went away.",
+        "Call again if the answer is still wanted.",
+        retryable=True,
+    ),
+    Code.SERIALIZATION_FAILURE: Entry(
+        "PostgreSQL could not order this statement among concurrent ones.",
+        "Run it again.",
+        retryable=True,
+    ),
+    Code.DEADLOCK: Entry(
+        "Two transactions waited for each other, and PostgreSQL ended this one.",
+        "Run it again.",
+        retryable=True,
+    ),
+    Code.CONNECTION_LOST: Entry(
+        "The connection to PostgreSQL broke while the statement ran.",
+        "A read is safe to repeat: call again.",
+        retryable=True,
+    ),
+    Code.DATABASE_UNAVAILABLE: Entry(
+        "The gateway has no working connection to PostgreSQL; it keeps trying by itself.",
+        "Call again after `retry_after_s` seconds.",
+        retryable=True,
+    ),
+    Code.POOL_EXHAUSTED: Entry(
+        "Every read connection was busy for as long as the call could wait.",
+        "Try again shortly; if it persists, the operator can raise `read_pool_size`.",
+        retryable=True,
+    ),
+    Code.SHUTTING_DOWN: Entry(
+        "The gateway is stopping and takes no new work.",
+        "Connect to another gateway, or call again once this one is back.",
+        retryable=True,
+    ),
+    Code.INTERNAL: Entry(
+        "A defect of the gateway. The details are in its log, under the request's id, and nowhere else.",
+        "Report it with the time of the call.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """PostgreSQL's own words on a failed statement, each as the server sent it.
+
+    Source: https://www.postgresql.org/docs/current/protocol-error-fields.html
+    """
+
+    sqlstate: str | None = None
+    detail: str | None = None
+    hint: str | None = None
+    position: int | None = None
+    constraint: str | None = None
+    table: str | None = None
+    column: str | None = None
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, part of the interface, not a crash
+    """A failure with a stable code, told in the same form by every front door.
+
+    Args:
+        code: one of the catalogue.
+        message: what happened, in a sentence for the caller. Never a secret, a traceback or a parameter's value.
+        next: what the caller can do, in one sentence; the catalogue's when not given.
+        cause: PostgreSQL's own words, where it was PostgreSQL that refused.
+        retry_after_s: seconds until the same call has a chance, where that is known.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        next: str | None = None,  # noqa: A002 - the wire's name
+        cause: Cause | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        entry = CATALOGUE[code]
+        self.code = code
+        self.message = message
+        self.next = next or entry.next
+        self.retryable = entry.retryable
+        self.cause = cause or Cause()
+        self.retry_after_s = retry_after_s
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form: `code`, `message`, `next`, and only those other fields that say something."""
+        cause = {name: getattr(self.cause, name) for name in Cause.__slots__}
+        fields = {
+            "code": self.code.value,
+            "message": self.message,
+            **cause,
+            "retryable": self.retryable or None,
+            "retry_after_s": None if self.retry_after_s is None else round(self.retry_after_s, 1),
+            "next": self.next,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+class StartError(Exception):
+    """The gateway can't start, and the operator can mend it.
+
+    `str()` is what happened, `next` the remedy. The command line prints both and ends with exit code 1.
+    """
+
+    def __init__(self, message: str, *, next: str) -> None:  # noqa: A002 - as in Refusal
+        super().__init__(message)
+        self.next = next
+
+
+def reference() -> str:
+    """docs/errors.md: the catalogue as a page."""
+    rows = [
+        f"| `{code}` | {entry.meaning} | {entry.next} | {'yes' if entry.retryable else ''} |"
+        for code, entry in CATALOGUE.items()
+    ]
+    return "\n".join([_REFERENCE_HEAD, *rows, ""])
+
+
+_REFERENCE_HEAD = """\
+# Errors
+
+A call that fails answers with `isError: true` and this, as structured content and as the same in text:
+
+```json
+{"error": {"code": "sql_error", "message": "column \\"nam\\" does not exist", "sqlstate": "42703",
+           "hint": "Perhaps you meant to reference the column \\"customers.name\\".", "position": 8,
+           "next": "Look the name up in information_schema.tables or information_schema.columns, then call again."}}
+```
+
+`code`, `message` and `next` are always there. `sqlstate`, `detail`, `hint`, `position`, `constraint`, `table` and `column` are
+PostgreSQL's own words, where it was PostgreSQL that refused. `retryable: true` says that the same call may succeed later, and
+`retry_after_s` when. Branch on `code` (and `sqlstate`): they are stable; the texts are for reading.
+
+| code | meaning | next step | retryable |
+| --- | --- | --- | --- |"""
+
+
+if __name__ == "__main__":
+    print(reference(), end="")  # noqa: T201 - the page is the output

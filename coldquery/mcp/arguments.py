@@ -1,0 +1,76 @@
+"""Tool arguments: one model says what a tool takes, to the client as a JSON schema and to us as a check.
+
+The check is ours rather than the framework's, so that every front door gives the same error: which argument, what is
+wrong with it, what is accepted.
+"""
+
+import difflib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from coldquery.errors import Code, Refusal
+
+_LONGEST_ECHO = 60
+
+
+class Arguments(BaseModel):
+    """Base of every tool's arguments: strict, so that `"7"` is not 7 and a misspelt name is told."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def parse[A: Arguments](model: type[A], given: dict[str, Any]) -> A:
+    """The arguments as a model.
+
+    Raises:
+        Refusal: `invalid_argument`, naming each argument that is wrong; values are not repeated.
+    """
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        problems = [
+            _problem(model, each["loc"], each["type"], each["msg"], each.get("ctx"))
+            for each in error.errors(include_input=False, include_url=False)
+        ]
+        known = ", ".join(model.model_fields)
+        raise Refusal(Code.INVALID_ARGUMENT, "; ".join(problems) + ".", next=f"The arguments are: {known}.") from None
+
+
+def schema(model: type[Arguments]) -> dict[str, Any]:
+    """The model's JSON schema in as few tokens as say the same: no titles, no null that only means left out."""
+    full = model.model_json_schema()
+    return {
+        "type": "object",
+        "properties": {name: _compact(each) for name, each in full["properties"].items()},
+        "required": full.get("required", []),
+        "additionalProperties": False,
+    }
+
+
+def _compact(field: dict[str, Any]) -> dict[str, Any]:
+    field = {key: value for key, value in field.items() if key != "title"}
+    if field.get("default", ...) is None:
+        del field["default"]
+    options = [each for each in field.pop("anyOf", []) if each.get("type") != "null"]
+    return {**options[0], **field} if options else field
+
+
+def _problem(
+    model: type[Arguments],
+    location: tuple[int | str, ...],
+    kind: str,
+    text: str,
+    context: dict[str, Any] | None,
+) -> str:
+    name = ".".join(map(str, location))[:_LONGEST_ECHO]
+    match kind:
+        case "missing":
+            return f"`{name}` is missing"
+        case "extra_forbidden":
+            near = difflib.get_close_matches(name, model.model_fields, n=1)
+            return f"`{name}` is not an argument" + (f" (did you mean `{near[0]}`?)" if near else "")
+        case "literal_error":
+            return f"`{name}` must be {(context or {})['expected']}"
+        case _:
+            return f"`{name}`: {text[:1].lower()}{text[1:]}"

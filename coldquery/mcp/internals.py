@@ -1,0 +1,69 @@
+"""FastMCP's and the SDK's private names, all of them, and why. fastmcp is pinned for their sake.
+
+tests/e2e/test_fastmcp_contract.py holds each of them to what is relied on here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+from fastmcp.server.context import reset_transport, set_transport
+from mcp.server.stdio import stdio_server
+
+if TYPE_CHECKING:
+    from fastmcp import FastMCP
+
+# A line of the stdio transport is one JSON-RPC message; a larger one than this is refused.
+LARGEST_LINE_BYTES = 64 * 2**20
+
+
+async def install_schema_lookup(server: FastMCP) -> None:
+    """Give the SDK each tool's schema by name.
+
+    Without it the SDK runs a full tools/list before every tools/call, to look for parameters that travel as headers.
+    """
+    schemas = {tool.name: tool.parameters for tool in await server.list_tools()}
+    server._mcp_server.get_tool_input_schema = schemas.get  # noqa: SLF001
+
+
+async def run_stdio(server: FastMCP) -> None:
+    """Serve MCP on standard input and output until the input ends or the task is cancelled.
+
+    FastMCP's own runner reads the input in a thread that can't be stopped, so a signal would hang or skip the teardown.
+    """
+    token = set_transport("stdio")
+    try:
+        async with (
+            server._lifespan_manager(),  # noqa: SLF001
+            stdio_server(stdin=await _input_lines()) as (incoming, outgoing),
+        ):
+            low_level = server._mcp_server  # noqa: SLF001
+            await low_level.run(incoming, outgoing, low_level.create_initialization_options())
+    finally:
+        reset_transport(token)
+
+
+class _Lines:
+    """Standard input as the SDK wants it, an asynchronous iterator of lines, read by the event loop."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+
+    def __aiter__(self) -> _Lines:
+        return self
+
+    async def __anext__(self) -> str:
+        line = await self._reader.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line.decode("utf-8", "replace")
+
+
+async def _input_lines(source: TextIO | None = None) -> Any:
+    reader = asyncio.StreamReader(limit=LARGEST_LINE_BYTES)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), source or sys.stdin
+    )
+    return _Lines(reader)

@@ -1,0 +1,67 @@
+"""What all our tools share: arguments checked by a model, one log event for each call, errors from the catalogue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, ClassVar, override
+
+import structlog
+from fastmcp.tools import Tool, ToolResult
+from pydantic import PrivateAttr
+
+from coldquery.errors import Code, Refusal
+from coldquery.gateway import Gateway
+from coldquery.mcp.arguments import Arguments, parse, schema
+from coldquery.mcp.rendering import refusal_result
+
+_log = structlog.get_logger(__name__)
+
+
+class GatewayTool[A: Arguments](Tool):
+    """A tool around a gateway: `answer` does the work, and may raise `Refusal`.
+
+    A subclass names the model of its arguments, which is its schema too.
+    """
+
+    takes: ClassVar[type[Arguments]]
+    _gateway: Gateway = PrivateAttr()
+
+    def __init__(self, gateway: Gateway, **fields: Any) -> None:
+        super().__init__(parameters=schema(self.takes), **fields)
+        self._gateway = gateway
+
+    async def answer(self, arguments: A) -> ToolResult:
+        """Do what was asked.
+
+        Raises:
+            Refusal: for every failure that the caller can meet.
+        """
+        raise NotImplementedError
+
+    @override
+    async def run(self, arguments: dict[str, Any]) -> ToolResult:
+        """Check the arguments, answer, and log the call. Never raises but for a cancelled call."""
+        started = time.perf_counter()
+        outcome = "cancelled"
+        try:
+            result = await self.answer(parse(self.takes, arguments))  # type: ignore[arg-type]  # takes is A's model
+            outcome = "ok"
+        except Refusal as refusal:
+            outcome = refusal.code.value
+            result = refusal_result(refusal)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - told as a defect, without its text; the log has the rest
+            outcome = Code.INTERNAL.value
+            _log.error("call_crashed", tool=self.name, exc_info=error)
+            result = refusal_result(Refusal(Code.INTERNAL, "The call failed by a defect of the gateway."))
+        finally:
+            _log.info(
+                "call",
+                tool=self.name,
+                action=str(arguments.get("action"))[:20],
+                outcome=outcome,
+                duration_ms=round((time.perf_counter() - started) * 1000, 2),
+            )
+        return result

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, values, what errors mean. asyncpg is known here."""

@@ -1,0 +1,95 @@
+"""Where the database is, and how the gateway opens a connection to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from coldquery.postgres.connection import Connection
+from coldquery.postgres.values import install_codecs
+
+# Text forms that do not depend on the role's or the database's taste, and limits that PostgreSQL holds by itself when
+# the gateway is dead or cut off. Values are PostgreSQL's own words; a setting that the server does not know is left
+# out.
+_SESSION_SETTINGS = {
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "client_connection_check_interval": "2s",
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+
+# One query for all, after connecting: startup parameters would be refused by a PgBouncer in between.
+# Settings differ between majors (and some are refused on a Unix socket), so only those that are known are set.
+_APPLY_SETTINGS = """
+SELECT set_config(s.name, w.value, false)
+FROM unnest($1::text[], $2::text[]) AS w (name, value)
+JOIN pg_catalog.pg_settings AS s ON lower(s.name) = lower(w.name)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One database as one role.
+
+    Attributes:
+        dsn: a libpq URI; `postgresql://` alone means: what the environment's PG* variables say. A secret.
+        password: replaces the DSN's. A secret.
+        application_name: what pg_stat_activity shows.
+        connect_timeout_s: how long opening a connection may take.
+        settings: session settings beside the gateway's own, such as a statement timeout.
+    """
+
+    dsn: str = field(repr=False)
+    application_name: str
+    connect_timeout_s: float
+    password: str | None = field(default=None, repr=False)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    async def connect(self) -> Connection:
+        """Open a connection that speaks our values and carries the backstop limits.
+
+        Raises:
+            OSError, asyncpg.PostgresError, TimeoutError: see `outcome.connection_problem` for words.
+        """
+        connection: Connection = await asyncpg.connect(
+            self.dsn,
+            password=self.password,
+            timeout=self.connect_timeout_s,
+            server_settings={"application_name": self.application_name},
+            connection_class=Connection,
+        )
+        try:
+            await install_codecs(connection)
+            connection.set_keepalive(idle_s=30, interval_s=10, probes=3)
+            wanted = {**_SESSION_SETTINGS, **self.settings}
+            await connection.fetch(_APPLY_SETTINGS, list(wanted), list(wanted.values()), timeout=self.connect_timeout_s)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    def pool(self, size: int) -> asyncpg.Pool:
+        """A pool that opens its connections on demand, at most `size`. `await` it before use; that connects nowhere.
+
+        Cleaning a connection before its next use is left to the borrower (coldquery/reads.py), who can do it in one
+        trip with its ROLLBACK.
+        """
+
+        async def connect(*_: Any, **__: Any) -> Connection:
+            # The pool passes what asyncpg.connect takes; the target knows it all already.
+            return await self.connect()
+
+        async def borrower_cleans(_: object) -> None:
+            """What the pool runs at release."""
+
+        return asyncpg.create_pool(
+            min_size=0, max_size=size, connect=connect, reset=borrower_cleans, connection_class=Connection
+        )

@@ -1,0 +1,241 @@
+"""`coldquery serve`: put the parts together, run until told to stop, and take them apart in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import override
+
+import structlog
+import uvicorn
+
+from coldquery import banner
+from coldquery.errors import StartError
+from coldquery.gateway import Gateway
+from coldquery.postgres.embedded import READER, EmbeddedPostgres, default_home
+from coldquery.postgres.provision import load_demo
+from coldquery.postgres.target import Target
+from coldquery.settings import Loaded, Settings
+from coldquery.web.health import health_routes
+
+MCP_PATH = "/mcp"
+# A handshake-era client that went away without a word is forgotten after so long.
+HANDSHAKE_IDLE_S = 1800
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The database that is served: how to reach it, where it is in a line for people, and how to bring it back."""
+
+    dsn: str
+    place: str
+    embedded: EmbeddedPostgres | None = None
+
+    async def revive(self) -> None:
+        """Start the embedded server again if it is gone. It runs in a thread: starting waits for processes."""
+        if self.embedded is not None:
+            await asyncio.get_running_loop().run_in_executor(_starter, self.embedded.start)
+
+
+# One thread: a second start waits for the first.
+_starter = ThreadPoolExecutor(1, "embedded-postgres")
+
+
+async def serve(load: Callable[[], Loaded]) -> None:
+    """Serve until a signal, or until standard input ends when that is the transport.
+
+    Args:
+        load: reads the settings; called again on SIGHUP.
+
+    Raises:
+        StartError: something that only the operator can mend keeps the gateway from starting.
+    """
+    loaded = load()
+    settings = loaded.settings
+    listener = _listen(settings) if settings.transport == "http" else None
+    async with _database(settings) as database:
+        boot = secrets.token_hex(4)
+
+        def reader(settings: Settings) -> Target:
+            return _reader(settings, database, boot)
+
+        async with Gateway(settings, reader(settings), database.revive) as gateway:
+            stop = _on_signals(gateway, lambda: _reload(gateway, load, reader))
+            if listener is None:
+                await _serve_stdio(gateway, loaded, database, stop)
+            else:
+                await _serve_http(gateway, loaded, database, stop, listener)
+    _log.info("stopped")
+
+
+async def _serve_http(
+    gateway: Gateway, loaded: Loaded, database: Database, stop: asyncio.Event, listener: socket.socket
+) -> None:
+    from coldquery.mcp.server import build_server  # noqa: PLC0415 - takes a second; the embedded server starts meanwhile
+
+    settings = loaded.settings
+    mcp = await build_server(gateway)
+    app = mcp.http_app(
+        path=MCP_PATH,
+        host_origin_protection=True,
+        allowed_hosts=list(settings.allowed_hosts),
+        allowed_origins=list(settings.allowed_origins) or None,
+        session_idle_timeout=HANDSHAKE_IDLE_S,
+    )
+    app.router.routes.extend(health_routes(gateway))
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=max(1, round(settings.drain_timeout_s)),
+        )
+    )
+    _freeze()
+    port = listener.getsockname()[1]
+    url = f"http://{_url_host(settings.host)}:{port}"
+    banner.show(loaded, gateway, database.place, url=url + MCP_PATH, health=url + "/health")
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await serving
+
+
+async def _serve_stdio(gateway: Gateway, loaded: Loaded, database: Database, stop: asyncio.Event) -> None:
+    from coldquery.mcp.internals import run_stdio  # noqa: PLC0415 - as above
+    from coldquery.mcp.server import build_server  # noqa: PLC0415
+
+    mcp = await build_server(gateway)
+    _freeze()
+    banner.show(loaded, gateway, database.place)
+    serving = asyncio.create_task(run_stdio(mcp))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but the signals are ours: it would end the process before our teardown has run."""
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[Database]:
+    dsn = settings.reader_dsn or settings.dsn
+    if dsn is not None:
+        yield Database(dsn.get_secret_value(), "")
+        return
+    embedded = EmbeddedPostgres(
+        settings.data_dir or default_home(settings.pg_bin),
+        bin_dir=settings.pg_bin,
+        user=os.environ.get("COLDQUERY_PG_USER", "nobody"),
+    )
+    loop = asyncio.get_running_loop()
+    starting = loop.run_in_executor(_starter, _start_embedded, embedded, settings.demo)
+    # While the server starts in its thread, the slowest import is done here.
+    import coldquery.mcp.server  # noqa: F401, PLC0415
+
+    endpoint_dsn = await starting
+    try:
+        yield Database(endpoint_dsn, embedded.describe(), embedded)
+    finally:
+        await loop.run_in_executor(_starter, embedded.stop)
+
+
+def _start_embedded(embedded: EmbeddedPostgres, demo: bool) -> str:
+    endpoint = embedded.start()
+    if demo:
+        load_demo(endpoint, embedded.bin_dir)
+    return endpoint.dsn(READER)
+
+
+def _reader(settings: Settings, database: Database, boot: str) -> Target:
+    given = settings.reader_dsn or settings.dsn
+    return Target(
+        dsn=given.get_secret_value() if given else database.dsn,
+        password=settings.password.get_secret_value() if settings.password else None,
+        application_name=f"coldquery/{socket.gethostname()[:20]}/{boot}/read",
+        connect_timeout_s=settings.connect_timeout_s,
+        settings={"lock_timeout": f"{settings.lock_timeout_ms}ms"},
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket, opened before anything else so that a port in use is told at once."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise StartError(
+            f"Can't listen on {settings.host} port {settings.port}: {error.strerror or error}.",
+            next="Stop what uses the port, or choose another with --port (0 takes any free one).",
+        ) from None
+
+
+def _on_signals(gateway: Gateway, reload: Callable[[], asyncio.Task[None]]) -> asyncio.Event:
+    stop = asyncio.Event()
+    reloads: set[asyncio.Task[None]] = set()
+
+    def on_stop() -> None:
+        if stop.is_set():
+            _log.warning("killed_by_second_signal")
+            os._exit(1)
+        gateway.drain()
+        stop.set()
+
+    def on_reload() -> None:
+        task = reload()
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, on_stop)
+    loop.add_signal_handler(signal.SIGINT, on_stop)
+    loop.add_signal_handler(signal.SIGHUP, on_reload)
+    return stop
+
+
+def _reload(gateway: Gateway, load: Callable[[], Loaded], reader: Callable[[Settings], Target]) -> asyncio.Task[None]:
+    async def reload() -> None:
+        try:
+            settings = load().settings
+        except StartError as error:
+            _log.error("reload_refused", reason=str(error), next=error.next)
+            return
+        await gateway.reload(settings, reader(settings))
+        _log.info("reloaded")
+
+    return asyncio.create_task(reload())
+
+
+def _freeze() -> None:
+    """Take what start-up made out of the collector's sight: walking FastMCP's objects costs 80 to 180 ms each time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+def _url_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,57 @@
+"""Logs: one event a line on standard error, JSON where nobody watches and readable where somebody does.
+
+Standard output belongs to the stdio transport. The libraries' own loggers (uvicorn, FastMCP, asyncpg, asyncio) go the
+same way in the same form.
+"""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.types import Processor
+
+# FastMCP's and the SDK's INFO lines name protocol sessions and repeat what our own events say.
+_QUIET_LOGGERS = ("fastmcp", "mcp", "uvicorn", "asyncio", "docket")
+
+
+def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
+    """Set up structlog and the standard library's logging, once, before anything logs.
+
+    Args:
+        level: debug, info, warning or error.
+        form: `auto` is console on a terminal and JSON elsewhere.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    # Tracebacks without local variables: those hold parameters, rows and passwords.
+    rendering: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        if console
+        else [
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=threshold, force=True)
+    for name in _QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))

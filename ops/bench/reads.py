@@ -1,0 +1,121 @@
+"""A read by key, cold start and idle memory: the gateway beside the smallest FastMCP server, in one run.
+
+    uv run python -m ops.bench.reads [--rounds 5] [--seconds 3]
+
+Rounds are interleaved, so that a machine that gets slower meanwhile hits all alike; the medians over the rounds and
+their ratios are printed. It starts an embedded PostgreSQL with the demo shop in a scratch directory.
+"""
+
+import argparse
+import asyncio
+import platform
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from coldquery.postgres.embedded import READER, EmbeddedPostgres
+from coldquery.postgres.provision import load_demo
+
+from ops.bench.harness import Round, Server, first_list, free_port, load, request, serving
+
+SQL = "SELECT id, order_id, product_id, quantity FROM shop.order_lines WHERE id = $1"
+GATEWAY = request(
+    "tools/call",
+    {"name": "pg_query", "arguments": {"action": "read", "sql": SQL, "params": [4711]}},
+    "pg_query",
+)
+NAIVE = request("tools/call", {"name": "query", "arguments": {"sql": SQL, "params": [4711]}}, "query")
+
+
+def gateway_command(dsn: str, port: int) -> list[str]:
+    return ["-m", "coldquery.cli", "serve", "--dsn", dsn, "--port", str(port)]
+
+
+def naive_command(dsn: str | None, port: int, *, fast: bool = True) -> list[str]:
+    return [
+        "-m",
+        "ops.bench.naive",
+        *(["--dsn", dsn] if dsn else []),
+        "--port",
+        str(port),
+        *["--fast"][: int(fast)],
+    ]
+
+
+async def throughput(dsn: str, rounds: int, seconds: float) -> None:
+    with ExitStack() as stack:
+
+        def start(name: str, command: list[str], port: int) -> Server:
+            return stack.enter_context(serving(name, command, port))
+
+        port_a, port_b, port_c = free_port(), free_port(), free_port()
+        subjects = [
+            (start("ColdQuery", gateway_command(dsn, port_a), port_a), GATEWAY),
+            (start("FastMCP + asyncpg, same fast settings", naive_command(dsn, port_b), port_b), NAIVE),
+            (start("FastMCP + asyncpg, as it comes", naive_command(dsn, port_c, fast=False), port_c), NAIVE),
+        ]
+        for server, call in subjects:
+            await first_list(server)
+            await load(server, call, concurrency=16, seconds=1)
+        for concurrency in (1, 16):
+            figures: dict[str, list[Round]] = {server.name: [] for server, _ in subjects}
+            for _ in range(rounds):
+                for server, call in subjects:
+                    figures[server.name].append(await load(server, call, concurrency=concurrency, seconds=seconds))
+            print(f"\nA row by key over HTTP, MCP 2026-07-28, {concurrency} at a time;", end=" ")
+            print(f"medians of {rounds} rounds of {seconds:g} s")
+            print(f"{'':40}{'calls/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>9}{'ratio':>8}{'spread':>8}")
+            base = statistics.median(each.calls_per_s for each in figures[subjects[1][0].name])
+            for name, each in figures.items():
+                rates = [one.calls_per_s for one in each]
+                rate = statistics.median(rates)
+                print(
+                    f"{name:40}{rate:9.0f}{statistics.median(one.p50_ms for one in each):9.2f}"
+                    f"{statistics.median(one.p99_ms for one in each):9.2f}"
+                    f"{statistics.median(one.cpu_us for one in each):9.0f}{rate / base:8.2f}"
+                    f"{(max(rates) - min(rates)) / rate:8.0%}"
+                )
+
+
+async def cold_start(dsn: str, rounds: int) -> None:
+    times: dict[str, list[float]] = {"ColdQuery": [], "FastMCP, bare": []}
+    memory: dict[str, list[float]] = {name: [] for name in times}
+    for _ in range(rounds):
+        for name, each in times.items():
+            port = free_port()
+            command = gateway_command(dsn, port) if name == "ColdQuery" else naive_command(None, port)
+            started = time.perf_counter()
+            with serving(name, command, port) as server:
+                await first_list(server)
+                each.append(time.perf_counter() - started)
+                await asyncio.sleep(1)
+                memory[name].append(server.memory_mib())
+    print(
+        f"\nFrom the start of the process to the first answered tools/list, and idle memory (PSS); medians of {rounds}"
+    )
+    print(f"{'':40}{'cold s':>9}{'ratio':>8}{'MiB':>9}{'ratio':>8}")
+    base_s, base_mib = (statistics.median(each["FastMCP, bare"]) for each in (times, memory))
+    for name, each in times.items():
+        seconds, mib = statistics.median(each), statistics.median(memory[name])
+        print(f"{name:40}{seconds:9.2f}{seconds / base_s:8.2f}{mib:9.1f}{mib / base_mib:8.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="coldquery-bench-") as home:
+        Path(home).chmod(0o755)
+        server = EmbeddedPostgres(Path(home) / "data")
+        with server as endpoint:
+            load_demo(endpoint, server.bin_dir)
+            print(f"{platform.platform()}, Python {platform.python_version()}")
+            asyncio.run(throughput(endpoint.dsn(READER), options.rounds, options.seconds))
+            asyncio.run(cold_start(endpoint.dsn(READER), options.rounds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The gateway as a user starts it: the console command, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import TestDatabase
+
+COLDQUERY = str(Path(sys.executable).with_name("coldquery"))
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This environment without what would configure a gateway."""
+    ours = ("COLDQUERY_", "PG", "DB_", "DATABASE_URL")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    return {**kept, **(extra or {})}
+
+
+@dataclass
+class RunningGateway:
+    """A `coldquery serve` process that has said that it serves."""
+
+    process: asyncio.subprocess.Process
+    url: str
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def base(self) -> str:
+        return self.url.removesuffix("/mcp")
+
+    async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        if self.process.returncode is None:
+            self.process.send_signal(how)
+        async with asyncio.timeout(30):
+            return await self.process.wait()
+
+    async def event(self, name: str) -> dict[str, Any]:
+        """The next log event of that name, past ones included."""
+        async with asyncio.timeout(20):
+            while True:
+                for each in self.log:
+                    if each.get("event") == name:
+                        return each
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def run_gateway(*flags: str, env: Mapping[str, str] | None = None) -> AsyncIterator[RunningGateway]:
+    """Start `coldquery serve` on a free port and wait until it serves."""
+    process = await asyncio.create_subprocess_exec(
+        COLDQUERY,
+        "serve",
+        "--port",
+        "0",
+        *flags,
+        env=clean_environment(env),
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    gateway = RunningGateway(process, "")
+    lines = asyncio.create_task(_collect(process, gateway.log))
+    try:
+        serving = asyncio.create_task(gateway.event("serving"))
+        await asyncio.wait([serving, lines], return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            serving.cancel()
+            raise AssertionError(f"the gateway ended before it served: {gateway.log}")
+        gateway.url = serving.result()["url"]
+        yield gateway
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(30):
+            await process.wait()
+            await lines
+
+
+async def _collect(process: asyncio.subprocess.Process, log: list[dict[str, Any]]) -> None:
+    assert process.stderr is not None
+    async for line in process.stderr:
+        try:
+            log.append(json.loads(line))
+        except json.JSONDecodeError:
+            log.append({"event": "not json", "line": line.decode()})
+
+
+@pytest.fixture
+async def gateway(database: TestDatabase) -> AsyncIterator[RunningGateway]:
+    """A gateway over HTTP on a fresh database, as the role that can only read."""
+    async with run_gateway(env={"COLDQUERY_DSN": database.reader_dsn}) as running:
+        yield running

@@ -1,0 +1,24 @@
+"""What we rely on of FastMCP's and the SDK's private names: coldquery/mcp/internals.py."""
+
+import inspect
+from importlib.metadata import version
+
+from fastmcp import FastMCP
+from mcp.server import _streamable_http_modern
+from mcp.server.stdio import stdio_server
+
+
+def test_it_is_the_version_that_we_read() -> None:
+    assert version("fastmcp").startswith("4.1.")
+
+
+def test_a_call_over_http_looks_schemas_up_by_name_where_we_set_the_look_up() -> None:
+    assert hasattr(FastMCP("x")._mcp_server, "get_tool_input_schema")
+    assert "app.get_tool_input_schema" in inspect.getsource(_streamable_http_modern)
+
+
+async def test_the_stdio_runners_parts_are_there() -> None:
+    server = FastMCP("x")
+    async with server._lifespan_manager():
+        assert server._mcp_server.create_initialization_options().server_name == "x"
+    assert "stdin" in inspect.signature(stdio_server).parameters

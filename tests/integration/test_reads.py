@@ -1,0 +1,275 @@
+"""Stateless reads: PostgreSQL refuses writes, nothing is left behind, nobody waits for ever."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+from tests.conftest import TestDatabase
+
+from coldquery.errors import Code, Refusal
+from coldquery.postgres.connection import Limits, Result
+from coldquery.postgres.target import Target
+from coldquery.reads import Read, ReadPool
+
+LIMITS = Limits(max_rows=1000, max_bytes=1 << 20, max_cell_bytes=1 << 16)
+
+
+def target(dsn: str) -> Target:
+    return Target(dsn=dsn, application_name="coldquery/test/read", connect_timeout_s=2)
+
+
+@pytest.fixture
+async def pool(database: TestDatabase) -> AsyncIterator[ReadPool]:
+    """A pool on the most powerful role there is: the wall must hold even then."""
+    pool = ReadPool(target(database.superuser_dsn), size=1, acquire_timeout_s=2)
+    await pool.open()
+    yield pool
+    await pool.close(timeout_s=2)
+
+
+@pytest.fixture
+async def observer(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database.superuser_dsn)
+    yield connection
+    await connection.close()
+
+
+async def read(pool: ReadPool, sql: str, *params: Any, timeout_ms: int = 5_000) -> Result:
+    return await pool.read(Read(sql, params, LIMITS, timeout_ms))
+
+
+async def refused(pool: ReadPool, sql: str, *params: Any, timeout_ms: int = 5_000) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        await read(pool, sql, *params, timeout_ms=timeout_ms)
+    return caught.value
+
+
+async def sleepers(observer: Any) -> int:
+    sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    return int(await observer.fetchval(sql))
+
+
+async def until_sleeping(observer: Any, wanted: int = 1) -> None:
+    async with asyncio.timeout(5):
+        while await sleepers(observer) != wanted:
+            await asyncio.sleep(0.005)
+
+
+WRITES = [
+    "INSERT INTO t VALUES (2)",
+    "WITH gone AS (DELETE FROM t RETURNING i) SELECT * FROM gone",
+    "DROP TABLE t",
+    "CREATE TEMP TABLE x (i int)",
+    "SELECT nextval('s')",
+    "SELECT * FROM t FOR UPDATE",
+    "EXPLAIN ANALYZE DELETE FROM t",
+    "DO $$ BEGIN DELETE FROM t; END $$",
+    "DO $$ BEGIN PERFORM set_config('transaction_read_only', 'off', false); DELETE FROM t; END $$",
+    "DO $$ BEGIN SET TRANSACTION READ WRITE; DELETE FROM t; END $$",
+    "SELECT set_config('transaction_read_only', 'off', false), wipe()",
+    "SELECT wipe()",
+    "CALL wipe_and_commit()",
+    "SET TRANSACTION READ WRITE",
+]
+
+
+@pytest.mark.parametrize("sql", WRITES)
+async def test_a_read_never_writes_even_as_superuser(pool: ReadPool, observer: Any, sql: str) -> None:
+    await observer.execute(
+        "CREATE TABLE t (i int); INSERT INTO t VALUES (1); CREATE SEQUENCE s;"
+        "CREATE FUNCTION wipe() RETURNS void LANGUAGE sql AS 'DELETE FROM t';"
+        "CREATE PROCEDURE wipe_and_commit() LANGUAGE plpgsql AS $$ BEGIN COMMIT; DELETE FROM t; END $$"
+    )
+    refusal = await refused(pool, sql)
+    assert refusal.code in {Code.READ_ONLY, Code.SQL_ERROR}
+    assert await observer.fetchval("SELECT count(*) FROM t") == 1
+    assert (await read(pool, "SELECT count(*) FROM t")).rows == [(1,)]
+
+
+LEFTOVERS = {
+    "SELECT pg_advisory_lock(42)": "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'",
+    "SELECT set_config('search_path', 'nowhere', false)": (
+        "SELECT count(*) WHERE current_setting('search_path') = 'nowhere'"
+    ),
+    "SELECT set_config('default_transaction_read_only', 'off', false)": (
+        "SELECT count(*) WHERE current_setting('transaction_read_only') = 'off'"
+    ),
+    "SELECT set_config('role', 'pg_monitor', false)": "SELECT count(*) WHERE current_user = 'pg_monitor'",
+    "LISTEN somewhere": "SELECT count(*) FROM pg_listening_channels()",
+    "DECLARE c CURSOR WITH HOLD FOR SELECT 1": "SELECT count(*) FROM pg_cursors WHERE is_holdable",
+    "SELECT set_config('statement_timeout', '0', false)": (
+        "SELECT count(*) WHERE current_setting('statement_timeout') = '0'"
+    ),
+    "COMMIT": "SELECT count(*) WHERE current_setting('transaction_read_only') = 'off'",
+}
+
+
+@pytest.mark.parametrize("sql", LEFTOVERS)
+async def test_nothing_that_a_read_left_behind_meets_the_next(pool: ReadPool, sql: str) -> None:
+    await read(pool, sql)
+    assert (await read(pool, LEFTOVERS[sql])).rows == [(0,)]
+
+
+async def test_an_error_leaves_the_connection_usable(pool: ReadPool) -> None:
+    assert (await refused(pool, "SELECT 1/0")).cause.sqlstate == "22012"
+    assert (await read(pool, "SELECT 1")).rows == [(1,)]
+
+
+async def test_postgresql_ends_a_read_at_its_time_limit(pool: ReadPool) -> None:
+    assert (await refused(pool, "SELECT pg_sleep(60)", timeout_ms=50)).code is Code.STATEMENT_TIMEOUT
+    assert (await read(pool, "SELECT 1")).rows == [(1,)]
+
+
+async def test_a_caller_that_goes_away_stops_its_statement_within_a_second(pool: ReadPool, observer: Any) -> None:
+    call = asyncio.create_task(read(pool, "SELECT pg_sleep(60)", timeout_ms=60_000))
+    await until_sleeping(observer)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    async with asyncio.timeout(1):
+        await until_sleeping(observer, wanted=0)
+    assert (await read(pool, "SELECT 1")).rows == [(1,)]
+
+
+async def test_a_caller_that_goes_away_while_it_waits_for_a_connection_runs_nothing(
+    pool: ReadPool, observer: Any
+) -> None:
+    first = asyncio.create_task(read(pool, "SELECT pg_sleep(0.3)"))
+    await until_sleeping(observer)
+    second = asyncio.create_task(read(pool, "SELECT pg_sleep(60)"))
+    await asyncio.sleep(0)
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    await first
+    assert (await read(pool, "SELECT 1")).rows == [(1,)]
+    assert await sleepers(observer) == 0
+
+
+async def test_a_full_pool_is_told_after_the_wait_and_not_before(database: TestDatabase, observer: Any) -> None:
+    pool = ReadPool(target(database.reader_dsn), size=1, acquire_timeout_s=0.1)
+    await pool.open()
+    try:
+        await read(pool, "SELECT 1")
+        first = asyncio.create_task(read(pool, "SELECT pg_sleep(60)", timeout_ms=60_000))
+        await until_sleeping(observer)
+        refusal = await refused(pool, "SELECT 1")
+        assert refusal.code is Code.POOL_EXHAUSTED
+        assert refusal.retry_after_s
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+    finally:
+        await pool.close(timeout_s=2)
+
+
+async def test_swapping_the_pool_under_load_fails_no_read(database: TestDatabase) -> None:
+    pool = ReadPool(target(database.reader_dsn), size=4, acquire_timeout_s=5)
+    await pool.open()
+    done = asyncio.Event()
+    answers = 0
+
+    async def reader() -> None:
+        nonlocal answers
+        while not done.is_set():
+            assert (await read(pool, "SELECT 1 FROM pg_sleep(0.002)")).rows == [(1,)]
+            answers += 1
+
+    readers = [asyncio.create_task(reader()) for _ in range(8)]
+    for _ in range(8):
+        before = answers
+        await pool.swap(target(database.reader_dsn), 4, 5)
+        async with asyncio.timeout(5):
+            while answers < before + 10:
+                await asyncio.sleep(0.005)
+    done.set()
+    await asyncio.gather(*readers)
+    await pool.close(timeout_s=2)
+
+
+async def test_a_long_read_does_not_hold_up_a_swap_for_others(database: TestDatabase, observer: Any) -> None:
+    pool = ReadPool(target(database.reader_dsn), size=2, acquire_timeout_s=5)
+    await pool.open()
+    long = asyncio.create_task(read(pool, "SELECT pg_sleep(60)", timeout_ms=60_000))
+    await until_sleeping(observer)
+    swap = asyncio.create_task(pool.swap(target(database.reader_dsn), 2, 5))
+    async with asyncio.timeout(2):
+        assert (await read(pool, "SELECT 1")).rows == [(1,)]
+    assert not swap.done()
+    long.cancel()
+    await asyncio.wait([long])
+    async with asyncio.timeout(5):
+        await swap
+    await pool.close(timeout_s=2)
+
+
+async def test_closing_lets_a_running_read_end(pool: ReadPool, observer: Any) -> None:
+    call = asyncio.create_task(read(pool, "SELECT 1 FROM pg_sleep(0.2)"))
+    await until_sleeping(observer)
+    await pool.close(timeout_s=5)
+    assert (await call).rows == [(1,)]
+    assert (await refused(pool, "SELECT 1")).code is Code.SHUTTING_DOWN
+
+
+async def test_closing_cuts_a_read_that_outlasts_the_drain(pool: ReadPool, observer: Any) -> None:
+    call = asyncio.create_task(read(pool, "SELECT pg_sleep(60)", timeout_ms=60_000))
+    await until_sleeping(observer)
+    await pool.close(timeout_s=0.05)
+    with pytest.raises(Refusal) as caught:
+        await call
+    assert caught.value.code is Code.CONNECTION_LOST
+
+
+async def test_a_schema_change_elsewhere_does_not_break_a_kept_statement(pool: ReadPool, observer: Any) -> None:
+    await observer.execute("CREATE TABLE t (i int); INSERT INTO t VALUES (1)")
+    sql = "SELECT * FROM t"
+    assert (await read(pool, sql)).rows == [(1,)]
+    await observer.execute("ALTER TABLE t ADD COLUMN j text DEFAULT 'new'")
+    assert (await read(pool, sql)).rows == [(1, "new")]
+    assert (await read(pool, sql)).rows == [(1, "new")]
+
+
+async def test_connections_that_died_while_idle_are_replaced_unseen(pool: ReadPool, observer: Any) -> None:
+    pid = (await read(pool, "SELECT pg_backend_pid()")).rows[0][0]
+    await observer.execute(f"SELECT pg_terminate_backend({pid})")
+    assert (await read(pool, "SELECT pg_backend_pid()")).rows[0][0] != pid
+
+
+async def test_a_backend_killed_under_a_read_is_told_and_replaced(pool: ReadPool, observer: Any) -> None:
+    call = asyncio.create_task(read(pool, "SELECT pg_sleep(60)", timeout_ms=60_000))
+    await until_sleeping(observer)
+    await observer.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    with pytest.raises(Refusal) as caught:
+        await call
+    assert caught.value.code is Code.CONNECTION_LOST
+    assert (await read(pool, "SELECT 1")).rows == [(1,)]
+
+
+async def test_a_database_that_does_not_listen_is_told_as_unavailable() -> None:
+    pool = ReadPool(target("postgresql://nobody@127.0.0.1:1/nothing"), size=1, acquire_timeout_s=2)
+    await pool.open()
+    refusal = await refused(pool, "SELECT 1")
+    assert refusal.code is Code.DATABASE_UNAVAILABLE
+    assert "connection refused" in refusal.message
+    await pool.close(timeout_s=2)
+
+
+async def test_a_database_that_never_answers_is_given_up_in_time() -> None:
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(deaf, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    pool = ReadPool(
+        Target(dsn=f"postgresql://x@127.0.0.1:{port}/x", application_name="t", connect_timeout_s=0.2),
+        size=2,
+        acquire_timeout_s=1,
+    )
+    await pool.open()
+    async with asyncio.timeout(5):
+        assert (await refused(pool, "SELECT 1")).code is Code.DATABASE_UNAVAILABLE
+    await pool.close(timeout_s=2)
+    server.close()
