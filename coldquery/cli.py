@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import NoReturn, override
 
 from coldquery.errors import StartError
 from coldquery.settings import Loaded, add_flags, chosen_flags, describe, load, table
@@ -30,8 +31,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse, but an argument that it does not know is named without its value: that may be a password."""
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        before, unknown, rest = message.partition("unrecognized arguments: ")
+        if unknown:
+            names = [word.partition("=")[0] for word in rest.split() if word.startswith("-")]
+            message = before + unknown + ", ".join(names or ["words that are no flags"])
+        super().error(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="coldquery",
         description="The PostgreSQL gateway that an AI agent can hold a transaction open through.",
     )

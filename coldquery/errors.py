@@ -208,9 +208,9 @@ A call that fails answers with `isError: true` and this, as structured content a
            "next": "Look the name up in information_schema.tables or information_schema.columns, then call again."}}
 ```
 
-`code`, `message` and `next` are always there. `sqlstate`, `detail`, `hint`, `position`, `constraint`, `table` and `column` are
-PostgreSQL's own words, where it was PostgreSQL that refused. `retryable: true` says that the same call may succeed later, and
-`retry_after_s` when. Branch on `code` (and `sqlstate`): they are stable; the texts are for reading.
+`code`, `message` and `next` are always there. `sqlstate`, `detail`, `hint`, `position`, `constraint`, `table` and
+`column` are PostgreSQL's own words, where it was PostgreSQL that refused. `retryable: true` says that the same call may
+succeed later, and `retry_after_s` when. Branch on `code` (and `sqlstate`): they are stable; the texts are for reading.
 
 | code | meaning | next step | retryable |
 | --- | --- | --- | --- |"""

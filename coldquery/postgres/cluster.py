@@ -17,7 +17,7 @@ from coldquery.errors import StartError
 from coldquery.postgres.binaries import Binaries, first_closed, reachable
 from coldquery.postgres.provision import PORT, SUPERUSER, clean_environment
 
-if sys.platform != "win32":
+if sys.platform != "win32":  # pragma: no branch
     import pwd
 
 # sun_path of unix(7), less the byte that ends it; macOS has four bytes less.
@@ -162,7 +162,8 @@ class Cluster:
             OSError: initdb can't be run, or the files not be written.
         """
         for unfinished in self.home.glob("init-*"):
-            shutil.rmtree(unfinished)
+            # The initdb of a gateway that was killed may still be writing; what it adds now goes the next time.
+            shutil.rmtree(unfinished, ignore_errors=True)
         if self.data.exists():
             return
         # A temporary name first: what an interrupted initdb leaves is never taken for a cluster.

@@ -20,8 +20,17 @@ from coldquery.errors import StartError
 from coldquery.postgres.binaries import find_binaries
 from coldquery.postgres.cluster import Cluster, ServerUser, tail
 from coldquery.postgres.lease import Locks, wait_until
-from coldquery.postgres.provision import DATABASE, OWNER, PORT, READER, SUPERUSER, Endpoint, load_demo, make_roles
-from coldquery.postgres.provision import clean_environment as _clean_environment
+from coldquery.postgres.provision import (
+    DATABASE,
+    OWNER,
+    PORT,
+    READER,
+    SUPERUSER,
+    Endpoint,
+    clean_environment,
+    load_demo,
+    make_roles,
+)
 
 __all__ = ["DATABASE", "OWNER", "READER", "SUPERUSER", "EmbeddedPostgres", "Endpoint", "default_home", "load_demo"]
 
@@ -79,7 +88,7 @@ class EmbeddedPostgres:
         start_timeout_s: float = 120,
         user: str = "nobody",
     ) -> None:
-        if sys.platform == "win32":
+        if sys.platform == "win32":  # pragma: no cover
             raise StartError(
                 "There is no embedded PostgreSQL on Windows.", next="Give a database's address with --dsn."
             )
@@ -179,7 +188,7 @@ class EmbeddedPostgres:
 
     def _runs(self, pid: int, endpoint: Endpoint) -> bool:
         """Whether the process is this cluster's postmaster, whose working directory is the data directory."""
-        if sys.platform != "linux":
+        if sys.platform != "linux":  # pragma: no cover
             return _listens(endpoint)
         try:
             return Path(f"/proc/{pid}/cwd").samefile(self._cluster.data)
@@ -191,6 +200,7 @@ class EmbeddedPostgres:
         cluster = self._cluster
         if cluster.log.exists() and cluster.log.stat().st_size > _LOG_LIMIT_BYTES:
             cluster.log.replace(cluster.log.with_suffix(".log.1"))
+        cluster.log.touch(mode=0o600)
         quoted = str(endpoint.socket_dir).replace('"', '""')
         settings = {**self._settings, "unix_socket_directories": f'"{quoted}"'}
         command = [
@@ -206,7 +216,7 @@ class EmbeddedPostgres:
                 said = subprocess.run(  # noqa: S603 - our own program
                     command,
                     cwd="/",
-                    env=_clean_environment(),
+                    env=clean_environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -230,8 +240,9 @@ class EmbeddedPostgres:
 
 def _listens(endpoint: Endpoint) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
         try:
             probe.connect(str(endpoint.socket_dir / f".s.PGSQL.{endpoint.port}"))
-        except (FileNotFoundError, ConnectionRefusedError):
+        except (FileNotFoundError, ConnectionRefusedError, TimeoutError, BlockingIOError):
             return False
     return True

@@ -37,9 +37,9 @@ def main() -> None:
     lease, pid_file, user, *command = sys.argv[1:]
     if os.fork():
         # The parent has nobody to wait for but this process, which is gone already: no zombie, whoever lives longer.
-        os._exit(0)
+        os._exit(0)  # pragma: no cover - nothing is left to write the coverage down
     with Path(lease).open("r+b") as lease_file:
-        if _LINUX:
+        if _LINUX:  # pragma: no branch
             # Backends that survive a killed postmaster become children of this process instead of init's.
             _prctl(_PR_SET_CHILD_SUBREAPER, 1)
         server = _start(command, user)
@@ -57,7 +57,7 @@ def _start(command: list[str], user: str) -> subprocess.Popen[bytes]:
     keeper = os.getpid()
     uid, gid = (None, None) if user == "-" else map(int, user.split(":"))
 
-    def end_with_the_keeper() -> None:
+    def end_with_the_keeper() -> None:  # pragma: no cover - runs between fork and exec
         # Fast shutdown when the keeper dies. Here, since a change of user would clear it.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
         if os.getppid() != keeper:
@@ -127,5 +127,5 @@ def _end_orphans() -> None:
             return
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no branch
     main()

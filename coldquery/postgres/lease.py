@@ -20,7 +20,7 @@ from pathlib import Path
 
 from coldquery.errors import StartError
 
-if sys.platform != "win32":
+if sys.platform != "win32":  # pragma: no branch
     import fcntl
 
 POLL_S = 0.005

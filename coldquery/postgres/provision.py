@@ -34,7 +34,8 @@ class Endpoint:
 
     def dsn(self, role: str, database: str = DATABASE) -> str:
         """A libpq URI. It holds no secret: who can reach the socket is let in."""
-        return f"postgresql://{quote(role)}@/{quote(database)}?host={quote(str(self.socket_dir))}&port={self.port}"
+        role, database, host = (quote(part, safe="") for part in (role, database, str(self.socket_dir)))
+        return f"postgresql://{role}@/{database}?host={host}&port={self.port}"
 
 
 def make_roles(endpoint: Endpoint, bin_dir: Path, marker: Path) -> None:

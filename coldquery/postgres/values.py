@@ -19,7 +19,8 @@ LARGEST_EXACT_INTEGER = 2**53
 _TEXT_TYPES = (
     "bit", "box", "bytea", "cid", "cidr", "circle", "date", "inet", "interval", "jsonpath", "line", "lseg", "macaddr",
     "macaddr8", "money", "numeric", "path", "pg_lsn", "pg_snapshot", "point", "polygon", "record", "tid", "time",
-    "timestamp", "timestamptz", "timetz", "tsquery", "tsvector", "txid_snapshot", "uuid", "varbit", "xid", "xid8", "xml",
+    "timestamp", "timestamptz", "timetz", "tsquery", "tsvector", "txid_snapshot", "uuid", "varbit", "xid", "xid8",
+    "xml",
 )  # fmt: skip
 
 type Encoder = Callable[[Any], str]

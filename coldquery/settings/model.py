@@ -1,98 +1,179 @@
-"""What may be set: one model, from which the flags, the environment's names and the documentation follow."""
+"""What may be set: one model, from which the flags, the environment's names, errors and documentation follow."""
 
 import ipaddress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, NamedTuple, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
+from coldquery.settings import uri
 
-def _postgresql_uri(value: SecretStr) -> SecretStr:
-    # Never the value in the message: it holds the password.
-    try:
-        parts = urlsplit(value.get_secret_value())
-    except ValueError:
-        raise ValueError("can't be understood; the form is postgresql://user:password@host:port/database") from None
-    if parts.scheme not in {"postgresql", "postgres"}:
-        raise ValueError("must begin with postgresql://")
-    return value
+# Not `type` aliases: pydantic would keep their bounds out of the field's metadata, where `accepted` looks.
+Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-type Dsn = Annotated[SecretStr, AfterValidator(_postgresql_uri)]
-type Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
-type Seconds = Annotated[float, Field(gt=0, le=86_400)]
+class Conflict(NamedTuple):
+    """Settings that are each right, but do not go together; the first one is to blame."""
+
+    names: tuple[str, ...]
+    words: str
 
 
 class Settings(BaseModel):
     """All settings. Times end in `_s` or `_ms`, sizes in `_bytes`.
 
     Raises:
-        pydantic.ValidationError: a value is out of its bounds, or two do not go together.
+        pydantic.ValidationError: a value is out of its bounds, or some do not go together: then the error has the type
+            `conflict`, and the conflicts in its context.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    dsn: Dsn | None = Field(
-        None, description="The database, as a libpq URI. Without one, an embedded PostgreSQL is started."
+    dsn: SecretStr | None = Field(
+        default=None, description="The database, as a URI. Without one, an embedded PostgreSQL is started."
     )
-    reader_dsn: Dsn | None = Field(
-        None, description="The same database as a role that can only read; reads use it instead of `dsn`."
+    reader_dsn: SecretStr | None = Field(
+        default=None, description="The same database as a role that can only read; reads use it instead of `dsn`."
     )
-    password: SecretStr | None = Field(None, description="The password, instead of the DSN's.")
+    password: SecretStr | None = Field(default=None, description="The password, instead of the DSN's.")
     data_dir: Path | None = Field(
-        None, description="Where the embedded PostgreSQL keeps its data. By default in the user's data directory."
+        default=None,
+        description="Where the embedded PostgreSQL keeps its data. By default in the user's data directory.",
     )
     pg_bin: Path | None = Field(
-        None, description="The bin directory of the PostgreSQL to run as the embedded one, instead of the bundled."
+        default=None,
+        description="The bin directory of the PostgreSQL to run as the embedded one, instead of the bundled.",
     )
-    demo: bool = Field(False, description="Fill the embedded PostgreSQL with a small shop to ask about.")
+    demo: bool = Field(default=False, description="Fill the embedded PostgreSQL with a small shop to ask about.")
     transport: Literal["http", "stdio"] = Field(
-        "http", description="`http` serves any number of clients; `stdio` serves the one that started the gateway."
+        default="http",
+        description="`http` serves any number of clients; `stdio` serves the one that started the gateway.",
     )
-    host: str = Field("127.0.0.1", description="The address to listen on.", min_length=1)
-    port: int = Field(19002, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
+    host: str = Field(default="127.0.0.1", description="The address to listen on.", min_length=1)
+    port: int = Field(default=19002, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
     allow_unauthenticated: bool = Field(
-        False, description="Listen on an address that other machines reach, though nobody is asked who they are."
+        default=False,
+        description="Listen on an address that other machines reach, though nobody is asked who they are.",
     )
     allowed_hosts: tuple[str, ...] = Field(
-        (), description="Further names under which requests may address the gateway, such as a proxy's."
+        default=(), description="Further names under which requests may address the gateway, such as a proxy's."
     )
-    allowed_origins: tuple[str, ...] = Field((), description="Web origins whose pages may call the gateway.")
-    read_pool_size: int = Field(10, ge=1, le=200, description="Connections for reads, at most.")
-    connect_timeout_s: Seconds = Field(5.0, description="How long opening a connection may take.")
-    pool_acquire_timeout_s: Seconds = Field(5.0, description="How long a read may wait for a connection.")
-    statement_timeout_ms: Milliseconds = Field(30_000, description="How long PostgreSQL may work on a statement.")
-    max_statement_timeout_ms: Milliseconds = Field(600_000, description="The largest `timeout_ms` a call may ask for.")
-    lock_timeout_ms: Milliseconds = Field(5_000, description="How long a statement may wait for a lock.")
-    max_rows: int = Field(1_000, ge=1, le=1_000_000, description="Rows of an answer, unless the call says otherwise.")
-    max_rows_limit: int = Field(10_000, ge=1, le=1_000_000, description="The largest `max_rows` a call may ask for.")
-    max_bytes: int = Field(1 << 20, ge=1_024, le=1 << 28, description="Bytes of an answer's rows as JSON.")
-    max_cell_bytes: int = Field(1 << 16, ge=64, le=1 << 28, description="Bytes of one value; the rest is cut.")
-    drain_timeout_s: Seconds = Field(10.0, description="How long running calls may go on after a signal to stop.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+    allowed_origins: tuple[str, ...] = Field(default=(), description="Web origins whose pages may call the gateway.")
+    read_pool_size: int = Field(default=10, ge=1, le=200, description="Connections for reads, at most.")
+    connect_timeout_s: Seconds = Field(default=5.0, description="How long opening a connection may take.")
+    pool_acquire_timeout_s: Seconds = Field(default=5.0, description="How long a read may wait for a connection.")
+    statement_timeout_ms: Milliseconds = Field(
+        default=30_000, description="How long PostgreSQL may work on a statement."
+    )
+    max_statement_timeout_ms: Milliseconds = Field(
+        default=600_000, description="The largest `timeout_ms` a call may ask for."
+    )
+    lock_timeout_ms: Milliseconds = Field(default=5_000, description="How long a statement may wait for a lock.")
+    max_rows: int = Field(
+        default=1_000, ge=1, le=1_000_000, description="Rows of an answer, unless the call says otherwise."
+    )
+    max_rows_limit: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="The largest `max_rows` a call may ask for."
+    )
+    max_bytes: int = Field(default=1 << 20, ge=1_024, le=1 << 28, description="Bytes of an answer's rows as JSON.")
+    max_cell_bytes: int = Field(default=1 << 16, ge=64, le=1 << 28, description="Bytes of one value; the rest is cut.")
+    drain_timeout_s: Seconds = Field(
+        default=10.0, description="How long running calls may go on after a signal to stop."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is logged.")
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="`auto` is readable on a terminal and JSON elsewhere."
+        default="auto", description="`auto` is readable on a terminal and JSON elsewhere."
     )
+
+    @field_validator("dsn", "reader_dsn")
+    @classmethod
+    def _postgresql_uri(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            uri.check(value.get_secret_value())
+        return value
+
+    @field_validator("data_dir", "pg_bin", mode="before")
+    @classmethod
+    def _directory(cls, value: object) -> object:
+        if value == "":  # pathlib takes it for the working directory
+            raise ValueError("must be a path")
+        if isinstance(value, str | Path):
+            try:
+                return Path(value).expanduser().absolute()
+            except RuntimeError:
+                raise ValueError("must be a path without ~, since the home directory is not known") from None
+        return value
+
+    @field_validator("host")
+    @classmethod
+    def _bare_address(cls, value: str) -> str:
+        return value.removeprefix("[").removesuffix("]")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_bool_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        # pydantic takes true for 1, and a file can say `port = true`.
+        name = info.field_name or ""
+        if isinstance(value, bool) and cls.model_fields[name].annotation is not bool:
+            raise ValueError(f"must be {accepted(name)}")
+        return value
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
-        if not self.allow_unauthenticated and not _is_loopback(self.host):
-            raise ValueError(
-                "host: other machines reach this address, and there is no authentication yet, so anyone who reaches "
-                "the port could read the database. Keep 127.0.0.1, or say allow_unauthenticated if the network is yours"
+        if conflicts := list(self._conflicts()):
+            raise PydanticCustomError(
+                "conflict",
+                "{words}",
+                {"words": "; ".join(f"{each.names[0]}: {each.words}" for each in conflicts), "conflicts": conflicts},
             )
-        if self.statement_timeout_ms > self.max_statement_timeout_ms:
-            raise ValueError("statement_timeout_ms: must not be larger than max_statement_timeout_ms")
-        if self.max_rows > self.max_rows_limit:
-            raise ValueError("max_rows: must not be larger than max_rows_limit")
-        if self.demo and (self.dsn or self.reader_dsn):
-            raise ValueError("demo: fills the embedded PostgreSQL only, and a dsn is given")
         return self
+
+    def _conflicts(self) -> Iterator[Conflict]:
+        if self.transport == "http" and not self.allow_unauthenticated and not _is_loopback(self.host):
+            yield Conflict(
+                ("host", "allow_unauthenticated", "transport"),
+                "other machines reach this address, and there is no authentication yet, so anyone who reaches the port "
+                "could read the database; keep 127.0.0.1, or say allow_unauthenticated if the network is yours",
+            )
+        for name, limit in (("statement_timeout_ms", "max_statement_timeout_ms"), ("max_rows", "max_rows_limit")):
+            if getattr(self, name) > getattr(self, limit):
+                yield Conflict((name, limit), f"must not be larger than {limit}, which is {getattr(self, limit)}")
+        if self.demo and (self.dsn or self.reader_dsn):
+            yield Conflict(
+                ("demo", "dsn" if self.dsn else "reader_dsn"),
+                "fills the embedded PostgreSQL only, and a database is configured; leave one of the two out",
+            )
+
+
+def accepted(name: str) -> str:
+    """What a setting takes, in words that follow "must be"."""
+    field = Settings.model_fields[name]
+    if choices := choices_of(name):
+        return "one of " + ", ".join(choices)
+    bounds = {type(bound): bound for bound in field.metadata}
+    match bounds.get(Ge), bounds.get(Gt), bounds.get(Le):
+        case Ge(low), None, Le(high):
+            return f"a whole number from {low} to {high}"
+        case None, Gt(low), Le(high):
+            return f"a number above {low}, up to {high}"
+    if name.endswith("dsn"):
+        return uri.FORM
+    words: dict[object, str] = {bool: "true or false", tuple[str, ...]: "a list of texts", Path | None: "a path"}
+    return words.get(field.annotation, "a text")
+
+
+def choices_of(name: str) -> tuple[str, ...]:
+    """The values of a setting that has a fixed few, else none."""
+    annotation = Settings.model_fields[name].annotation
+    return tuple(each for each in get_args(annotation) if isinstance(each, str))
 
 
 def _is_loopback(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"

@@ -17,16 +17,15 @@ from pathlib import Path
 
 from coldquery.postgres.embedded import READER, EmbeddedPostgres
 from coldquery.postgres.provision import load_demo
-
 from ops.bench.harness import Round, Server, first_list, free_port, load, request, serving
 
-SQL = "SELECT id, order_id, product_id, quantity FROM shop.order_lines WHERE id = $1"
+SQL = "SELECT id, sku, name, stock FROM shop.products WHERE id = $1"
 GATEWAY = request(
     "tools/call",
-    {"name": "pg_query", "arguments": {"action": "read", "sql": SQL, "params": [4711]}},
+    {"name": "pg_query", "arguments": {"action": "read", "sql": SQL, "params": [47]}},
     "pg_query",
 )
-NAIVE = request("tools/call", {"name": "query", "arguments": {"sql": SQL, "params": [4711]}}, "query")
+NAIVE = request("tools/call", {"name": "query", "arguments": {"sql": SQL, "params": [47]}}, "query")
 
 
 def gateway_command(dsn: str, port: int) -> list[str]:

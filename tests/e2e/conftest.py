@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
+
+from coldquery.postgres.embedded import DATABASE, OWNER, SUPERUSER, Endpoint
 from tests.conftest import TestDatabase
 
 COLDQUERY = str(Path(sys.executable).with_name("coldquery"))
@@ -94,8 +97,24 @@ async def _collect(process: asyncio.subprocess.Process, log: list[dict[str, Any]
             log.append({"event": "not json", "line": line.decode()})
 
 
-@pytest.fixture
-async def gateway(database: TestDatabase) -> AsyncIterator[RunningGateway]:
-    """A gateway over HTTP on a fresh database, as the role that can only read."""
-    async with run_gateway(env={"COLDQUERY_DSN": database.reader_dsn}) as running:
+@pytest.fixture(scope="session")
+async def shop(postgres: Endpoint) -> TestDatabase:
+    """A database with two customers, for all tests that only read."""
+    administrator = await asyncpg.connect(postgres.dsn(SUPERUSER, SUPERUSER))
+    await administrator.execute(f"CREATE DATABASE e2e_shop TEMPLATE {DATABASE} OWNER {OWNER}")
+    await administrator.close()
+    database = TestDatabase(postgres, "e2e_shop")
+    connection = await asyncpg.connect(database.owner_dsn)
+    await connection.execute(
+        "CREATE TABLE customer (id int PRIMARY KEY, name text, balance numeric, since date);"
+        "INSERT INTO customer VALUES (1, 'Ada', 12.50, '2026-01-31'), (2, 'Grace', 0, '2026-02-01')"
+    )
+    await connection.close()
+    return database
+
+
+@pytest.fixture(scope="session")
+async def gateway(shop: TestDatabase) -> AsyncIterator[RunningGateway]:
+    """A gateway over HTTP as the role that can only read, for all tests that do not hurt it."""
+    async with run_gateway(env={"COLDQUERY_DSN": shop.reader_dsn}) as running:
         yield running

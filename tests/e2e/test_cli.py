@@ -19,6 +19,7 @@ from fastmcp import Client
 from tests.conftest import TestDatabase
 from tests.e2e.conftest import COLDQUERY, clean_environment, run_gateway
 from tests.e2e.test_clients import body, call
+from tests.faults.proxy import Proxy, through
 
 SECRET = "s3cr3t"
 
@@ -107,6 +108,33 @@ async def test_a_command_line_that_is_wrong_ends_with_code_2(arguments: list[str
     code, _, err = await run(*arguments)
     assert code == 2
     assert "usage: coldquery" in err
+
+
+async def test_an_unknown_flag_is_named_without_its_value() -> None:
+    for given in (["--password", SECRET], [f"--pasword={SECRET}"]):
+        code, _, err = await run("serve", *given)
+        assert code == 2
+        assert given[0].partition("=")[0] in err
+
+
+async def test_without_its_database_it_serves_says_so_and_recovers(database: TestDatabase) -> None:
+    upstream = database.endpoint.socket_dir / f".s.PGSQL.{database.endpoint.port}"
+    async with Proxy(upstream) as proxy:
+        await proxy.refuse()
+        env = {"COLDQUERY_DSN": through(proxy, database)}
+        async with run_gateway(env=env) as gateway, httpx2.AsyncClient() as http, Client(gateway.url) as client:
+            assert (await http.get(f"{gateway.base}/livez")).status_code == 200
+            ready = await http.get(f"{gateway.base}/readyz")
+            assert ready.status_code == 503
+            assert "connection refused" in ready.json()["reason"]
+            error, answer = await call(client, action="read", sql="SELECT 1")
+            assert (error, answer["error"]["code"]) == (True, "database_unavailable")
+            assert answer["error"]["retry_after_s"] > 0
+            await proxy.listen()
+            async with asyncio.timeout(20):
+                while (await http.get(f"{gateway.base}/readyz")).status_code != 200:
+                    await asyncio.sleep(0.05)
+            assert (await call(client, action="read", sql="SELECT 1"))[1]["rows"] == [[1]]
 
 
 async def test_a_port_in_use_is_told_before_anything_starts(scratch: Path) -> None:
@@ -264,9 +292,7 @@ async def test_sighup_reloads_the_settings_and_a_bad_file_changes_nothing(
 async def test_the_demo_shop_can_be_read_through_the_embedded_server(scratch: Path) -> None:
     flags = ("--demo", "--data-dir", str(scratch / "data"))
     async with run_gateway(*flags) as gateway, Client(gateway.url) as client:
-        result = await client.call_tool(
-            "pg_query", {"action": "read", "sql": "SELECT count(*) FROM shop.order_lines"}
-        )
+        result = await client.call_tool("pg_query", {"action": "read", "sql": "SELECT count(*) FROM shop.order_lines"})
         assert body(result)["rows"] == [[100_000]]
         error, answer = await call(client, action="read", sql="DELETE FROM shop.order_lines")
         assert error
@@ -326,4 +352,3 @@ async def test_a_person_at_a_terminal_sees_one_friendly_screen(database: TestDat
     assert "ColdQuery is serving." in screen
     assert "claude mcp add --transport http coldquery http://127.0.0.1:" in screen
     assert f"{database.name} as coldquery_reader" in screen
-

@@ -1,7 +1,8 @@
-"""What we rely on of asyncpg's private calls. A failure here says what an upgrade broke, before anything subtler does."""
+"""What we rely on of asyncpg's private calls: a failure here says what an upgrade broke."""
 
 import asyncio
 import inspect
+from typing import Any
 
 import asyncpg
 from asyncpg import connect_utils
@@ -10,13 +11,17 @@ from asyncpg.protocol.protocol import BUILTIN_TYPE_NAME_MAP
 from coldquery.postgres import values
 from tests.conftest import TestDatabase
 
+# Untyped: these are the names that the stubs leave out.
+CONNECTION: Any = asyncpg.Connection
+UTILS: Any = connect_utils
+
 
 def test_it_is_the_version_that_we_read() -> None:
     assert asyncpg.__version__.startswith("0.32.")
 
 
 def test_the_private_signatures_are_the_ones_that_we_call() -> None:
-    assert list(inspect.signature(asyncpg.Connection._get_statement).parameters) == [
+    assert list(inspect.signature(CONNECTION._get_statement).parameters) == [
         "self",
         "query",
         "timeout",
@@ -25,18 +30,18 @@ def test_the_private_signatures_are_the_ones_that_we_call() -> None:
         "ignore_custom_codec",
         "record_class",
     ]
-    assert set(inspect.signature(connect_utils._cancel).parameters) == {
+    assert set(inspect.signature(UTILS._cancel).parameters) == {
         "loop",
         "addr",
         "params",
         "backend_pid",
         "backend_secret",
     }
-    assert list(inspect.signature(asyncpg.Connection._introspect_types).parameters) == ["self", "typeoids", "timeout"]
+    assert list(inspect.signature(CONNECTION._introspect_types).parameters) == ["self", "typeoids", "timeout"]
 
 
 async def test_a_limited_execute_returns_rows_then_tag_and_completion(database: TestDatabase) -> None:
-    connection = await asyncpg.connect(database.owner_dsn)
+    connection: Any = await asyncpg.connect(database.owner_dsn)
     try:
         await connection.execute("BEGIN")
         statement = await connection._get_statement("SELECT generate_series(1, 3)", None, named="", use_cache=False)
@@ -53,7 +58,7 @@ async def test_a_limited_execute_returns_rows_then_tag_and_completion(database: 
 
 
 async def test_only_errors_of_the_server_carry_a_severity(database: TestDatabase) -> None:
-    connection = await asyncpg.connect(database.owner_dsn)
+    connection: Any = await asyncpg.connect(database.owner_dsn)
     try:
         for sql, params, severity in (("SELECT 1/0", (), "ERROR"), ("SELECT $1::int", ("x",), None)):
             try:
@@ -67,7 +72,7 @@ async def test_only_errors_of_the_server_carry_a_severity(database: TestDatabase
 
 
 async def test_the_transport_gives_its_socket_and_a_termination_is_told(database: TestDatabase) -> None:
-    connection = await asyncpg.connect(database.owner_dsn)
+    connection: Any = await asyncpg.connect(database.owner_dsn)
     observer = await asyncpg.connect(database.superuser_dsn)
     ended = asyncio.Event()
     try:

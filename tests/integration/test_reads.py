@@ -6,12 +6,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-from tests.conftest import TestDatabase
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.connection import Limits, Result
 from coldquery.postgres.target import Target
 from coldquery.reads import Read, ReadPool
+from tests.conftest import TestDatabase
 
 LIMITS = Limits(max_rows=1000, max_bytes=1 << 20, max_cell_bytes=1 << 16)
 

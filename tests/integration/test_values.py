@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.conftest import TestDatabase
 
 from coldquery.postgres.connection import Connection, Limits
 from coldquery.postgres.target import Target
+from tests.conftest import TestDatabase
 
 LIMITS = Limits(max_rows=1000, max_bytes=1 << 20, max_cell_bytes=1 << 16)
 
