@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from tests.conftest import TestDatabase
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.connection import Connection, Limits, Truncation
 from coldquery.postgres.target import Target
+from tests.conftest import TestDatabase
 
 WIDE = Limits(max_rows=1000, max_bytes=1 << 20, max_cell_bytes=1 << 16)
 
