@@ -5,9 +5,10 @@ A failure inside the gateway is raised as `Refusal` and rendered by each front d
 knows no better; docs/errors.md is generated from it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, override
 
 
 class Code(StrEnum):
@@ -15,6 +16,12 @@ class Code(StrEnum):
 
     INVALID_ARGUMENT = "invalid_argument"
     STATEMENT_NOT_ALLOWED = "statement_not_allowed"
+    WRITE_DENIED = "write_denied"
+    SESSION_NOT_FOUND = "session_not_found"
+    SESSION_ENDED = "session_ended"
+    SESSION_LIMIT = "session_limit"
+    SESSION_BUSY = "session_busy"
+    TRANSACTION_ABORTED = "transaction_aborted"
     READ_ONLY = "read_only"
     SQL_ERROR = "sql_error"
     PERMISSION_DENIED = "permission_denied"
@@ -25,8 +32,10 @@ class Code(StrEnum):
     SERIALIZATION_FAILURE = "serialization_failure"
     DEADLOCK = "deadlock"
     CONNECTION_LOST = "connection_lost"
+    COMMIT_UNKNOWN = "commit_unknown"
     DATABASE_UNAVAILABLE = "database_unavailable"
     POOL_EXHAUSTED = "pool_exhausted"
+    OVERLOADED = "overloaded"
     SHUTTING_DOWN = "shutting_down"
     INTERNAL = "internal"
 
@@ -49,6 +58,32 @@ CATALOGUE: dict[Code, Entry] = {
     Code.STATEMENT_NOT_ALLOWED: Entry(
         "The SQL holds no statement, several, or one that can't run where it was asked for.",
         "Send exactly one statement for each call.",
+    ),
+    Code.WRITE_DENIED: Entry(
+        "A write came without a transaction to run in, and without a word that it may run alone. Nothing was run.",
+        "Open a transaction with pg_tx begin and pass its `session_id`, or pass `autocommit: true`.",
+    ),
+    Code.SESSION_NOT_FOUND: Entry(
+        "There is no session of this id that the caller may use. Nothing was run.",
+        "Use the `session_id` that pg_tx begin answered, or begin again.",
+    ),
+    Code.SESSION_ENDED: Entry(
+        "The session has ended; the message says why, and what became of its transaction. Nothing was run.",
+        "Open a new transaction with pg_tx begin.",
+    ),
+    Code.SESSION_LIMIT: Entry(
+        "As many sessions are open as there may be. Nothing was opened.",
+        "Commit or roll back a session of your own, or try again later.",
+        retryable=True,
+    ),
+    Code.SESSION_BUSY: Entry(
+        "As many commands wait for this session as its mailbox holds. This one was not accepted and never runs.",
+        "Wait for the answers to the earlier calls on this session, then call again.",
+        retryable=True,
+    ),
+    Code.TRANSACTION_ABORTED: Entry(
+        "An earlier statement failed, and PostgreSQL takes no other before a rollback. Nothing was run.",
+        "Roll back with pg_tx rollback: to a savepoint with `savepoint_name`, or the whole transaction without.",
     ),
     Code.READ_ONLY: Entry(
         "A read tried to write. PostgreSQL refused it, and nothing was changed.",
@@ -96,6 +131,10 @@ CATALOGUE: dict[Code, Entry] = {
         "A read is safe to repeat: call again.",
         retryable=True,
     ),
+    Code.COMMIT_UNKNOWN: Entry(
+        "The connection broke during COMMIT, and PostgreSQL could not be asked in time what became of it.",
+        "Ask PostgreSQL with pg_xact_status and the transaction id of the message before you repeat anything.",
+    ),
     Code.DATABASE_UNAVAILABLE: Entry(
         "The gateway has no working connection to PostgreSQL; it keeps trying by itself.",
         "Call again after `retry_after_s` seconds.",
@@ -104,6 +143,11 @@ CATALOGUE: dict[Code, Entry] = {
     Code.POOL_EXHAUSTED: Entry(
         "Every read connection was busy for as long as the call could wait.",
         "Try again shortly; if it persists, the operator can raise `read_pool_size`.",
+        retryable=True,
+    ),
+    Code.OVERLOADED: Entry(
+        "The gateway has more work than it takes on. Nothing was run.",
+        "Call again after `retry_after_s` seconds, with fewer calls at once.",
         retryable=True,
     ),
     Code.SHUTTING_DOWN: Entry(
@@ -143,7 +187,12 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, part of the in
         next: what the caller can do, in one sentence; the catalogue's when not given.
         cause: PostgreSQL's own words, where it was PostgreSQL that refused.
         retry_after_s: seconds until the same call has a chance, where that is known.
+
+    Attributes:
+        session: the session that refused, in its wire form, where it was a session.
     """
+
+    session: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -162,6 +211,10 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, part of the in
         self.retryable = entry.retryable
         self.cause = cause or Cause()
         self.retry_after_s = retry_after_s
+
+    @override
+    def __str__(self) -> str:
+        return self.message
 
     def to_dict(self) -> dict[str, Any]:
         """The wire form: `code`, `message`, `next`, and only those other fields that say something."""

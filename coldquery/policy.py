@@ -37,6 +37,72 @@ _REFUSED_IN_A_READ = {
     "copy": _COPY,
 }
 
+_ENDS = ("The transaction ends by pg_tx, not by {what}, so that the gateway knows what became of it.",)
+_TWO_PHASE = (
+    "{what} would leave a transaction behind that no session owns.",
+    "Commit with pg_tx commit, or roll back with pg_tx rollback.",
+)
+_BEGINS = (
+    "This session is a transaction already: {what} has no place in it.",
+    "For another transaction, call pg_tx begin: it opens another session.",
+)
+_CHARACTERISTICS = (
+    "What kind of transaction this is was settled when it began: {what} comes too late.",
+    "Begin another with pg_tx begin, which takes `isolation_level`, `read_only` and `deferrable`.",
+)
+_AUTHORIZATION = (
+    "A session keeps the role of the gateway: {what} is not allowed.",
+    "Ask the operator for a gateway with the role that you need.",
+)
+_LISTENS = (
+    "A notification has nowhere to go in a session: {what} would have no effect.",
+    "Poll with a query instead.",
+)
+_COPY_STREAM = (
+    "COPY can't stream to or from the gateway: its data has no place in a call.",
+    "Insert with pg_query write (INSERT ... SELECT FROM unnest($1::int[], ...) takes many rows); read with SELECT.",
+)
+
+# What a statement may not begin with in a session. PostgreSQL would obey all of these.
+_REFUSED_IN_A_SESSION: dict[tuple[str, ...], tuple[str, str]] = {
+    ("commit",): (*_ENDS, "Use pg_tx commit."),
+    ("end",): (*_ENDS, "Use pg_tx commit."),
+    ("rollback",): (*_ENDS, "Use pg_tx rollback, with `savepoint_name` to keep what came before the savepoint."),
+    ("abort",): (*_ENDS, "Use pg_tx rollback."),
+    ("savepoint",): ("Savepoints are set by pg_tx, not by {what}.", "Use pg_tx savepoint with `savepoint_name`."),
+    ("release",): ("Savepoints are released by pg_tx, not by {what}.", "Use pg_tx release with `savepoint_name`."),
+    ("begin",): _BEGINS,
+    ("start",): _BEGINS,
+    ("prepare", "transaction"): _TWO_PHASE,
+    ("set", "transaction"): _CHARACTERISTICS,
+    ("set", "local", "transaction"): _CHARACTERISTICS,
+    ("set", "session", "transaction"): _CHARACTERISTICS,
+    ("set", "session", "characteristics"): _CHARACTERISTICS,
+    **{
+        (*beginning, f"transaction_{name}"): _CHARACTERISTICS
+        for beginning in (("set",), ("set", "local"), ("set", "session"), ("reset",))
+        for name in ("isolation", "read_only", "deferrable")
+    },
+    ("set", "session", "authorization"): _AUTHORIZATION,
+    ("set", "local", "session", "authorization"): _AUTHORIZATION,
+    ("set", "session", "session", "authorization"): _AUTHORIZATION,
+    ("reset", "session", "authorization"): _AUTHORIZATION,
+    ("listen",): _LISTENS,
+    ("deallocate", "all"): (
+        "{what} would drop the gateway's own prepared statements too.",
+        "Deallocate yours by name.",
+    ),
+    ("deallocate", "prepare", "all"): (
+        "{what} would drop the gateway's own prepared statements too.",
+        "Deallocate yours by name.",
+    ),
+}
+
+_LOOKED_AT = {"copy", *(beginning[0] for beginning in _REFUSED_IN_A_SESSION)}
+_CLIENT_STREAM = re.compile(r"\b(?:stdin|stdout)\b", re.IGNORECASE)
+_WRITING = {"insert", "update", "delete", "merge", "with"}
+_RETURNING = re.compile(r"\breturning\b", re.IGNORECASE)
+
 # Space, a line comment, or an opening parenthesis. Block comments nest in SQL, so a regular expression can't skip them.
 _SKIPPED = re.compile(r"(?:[\s(;]|--[^\n\r]*)+")
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
@@ -60,6 +126,37 @@ def check_read(sql: str) -> None:
         Refusal: `invalid_argument` for a text that PostgreSQL can't take, `statement_not_allowed` for an empty one or
             one that has no place in a read.
     """
+    _check_text(sql)
+    word = first_word(sql)
+    if word in _REFUSED_IN_A_READ:
+        message, step = _REFUSED_IN_A_READ[word]
+        raise Refusal(Code.STATEMENT_NOT_ALLOWED, message.format(word=word.upper()), next=step)
+
+
+def check_session_statement(sql: str) -> None:
+    """Refuse a statement that has no place in a session's transaction, before anything is sent.
+
+    Raises:
+        Refusal: as `check_read`; `next` names what to use instead.
+    """
+    _check_text(sql)
+    if first_word(sql) not in _LOOKED_AT:
+        return
+    words = _first_words(sql, 5)
+    for beginning, (message, step) in _REFUSED_IN_A_SESSION.items():
+        if words[: len(beginning)] == beginning:
+            what = " ".join(beginning).upper()
+            raise Refusal(Code.STATEMENT_NOT_ALLOWED, message.format(what=what), next=step)
+    if words[:1] == ("copy",) and _CLIENT_STREAM.search(sql):
+        raise Refusal(Code.STATEMENT_NOT_ALLOWED, _COPY_STREAM[0], next=_COPY_STREAM[1])
+
+
+def returns_what_it_wrote(sql: str) -> bool:
+    """Whether the statement's rows are those that it wrote, so that all of them are worth counting."""
+    return first_word(sql) in _WRITING and _RETURNING.search(sql) is not None
+
+
+def _check_text(sql: str) -> None:
     if "\0" in sql:
         raise Refusal(Code.INVALID_ARGUMENT, "The SQL contains a NUL character, which PostgreSQL can't take.")
     try:
@@ -69,15 +166,24 @@ def check_read(sql: str) -> None:
         raise Refusal(Code.INVALID_ARGUMENT, message) from None
     if _start(sql) == len(sql):
         raise Refusal(Code.STATEMENT_NOT_ALLOWED, "The SQL holds no statement.", next="Send one statement.")
-    word = first_word(sql)
-    if word in _REFUSED_IN_A_READ:
-        message, step = _REFUSED_IN_A_READ[word]
-        raise Refusal(Code.STATEMENT_NOT_ALLOWED, message.format(word=word.upper()), next=step)
 
 
-def _start(sql: str) -> int:
-    """Where the first token begins."""
+def _first_words(sql: str, count: int) -> tuple[str, ...]:
+    """Up to so many words from the start, in lower case, up to the first token that is none."""
+    words: list[str] = []
     at = 0
+    while len(words) < count:
+        at = _start(sql, at)
+        word = _WORD.match(sql, at)
+        if word is None:
+            break
+        words.append(word.group().lower())
+        at = word.end()
+    return tuple(words)
+
+
+def _start(sql: str, at: int = 0) -> int:
+    """Where the first token at or after a position begins."""
     while True:
         skipped = _SKIPPED.match(sql, at)
         at = skipped.end() if skipped else at

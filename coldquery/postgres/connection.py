@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -94,7 +95,9 @@ class Connection(asyncpg.Connection):
     _answered: asyncio.Future[None] | None = None
     _interruption: asyncio.Task[None] | None = None
 
-    async def run(self, sql: str, params: Sequence[Any], limits: Limits, *, cached: bool) -> Result:
+    async def run(
+        self, sql: str, params: Sequence[Any], limits: Limits, *, cached: bool, complete: bool = False
+    ) -> Result:
         """Run one statement by the extended protocol and fetch its rows up to the limits.
 
         The portal is left as it is when a limit is reached; the transaction's end, or the next statement, closes it.
@@ -105,6 +108,8 @@ class Connection(asyncpg.Connection):
             limits: how much to fetch.
             cached: keep the prepared statement for the next run of the same text. Not inside a long transaction: a
                 schema change elsewhere would fail the statement, and with it the transaction.
+            complete: when a limit is reached, count the rows beyond it, so that `command` and `row_count` tell of all.
+                For what has been done anyway: INSERT ... RETURNING and the like.
 
         Raises:
             Refusal: `invalid_argument` when a parameter does not fit (nothing was run), `cancelled` when `interrupt`
@@ -114,7 +119,7 @@ class Connection(asyncpg.Connection):
         """
         self._answered = asyncio.get_running_loop().create_future()
         try:
-            return await self._run(sql, params, limits, cached=cached)
+            return await self._run(sql, params, limits, cached=cached, complete=complete)
         finally:
             self._answered.set_result(None)
             if self._interruption is not None:
@@ -126,6 +131,24 @@ class Connection(asyncpg.Connection):
     def bare(self) -> Connection:
         """The connection itself, when asked of a pool's proxy, which lets go of it as soon as it breaks."""
         return self
+
+    async def control(self, sql: str, timeout_s: float) -> str:
+        """Run the gateway's own statements, such as `BEGIN; SET LOCAL …`, in one trip; return the last command's tag.
+
+        By the simple protocol, so never with a caller's text but quoted identifiers. `interrupt` leaves it alone:
+        what a cancelled COMMIT or SAVEPOINT did would be anybody's guess. Without an answer in time the wire is cut.
+        """
+        with self.cut_after(timeout_s):
+            return str(await self.execute(sql))
+
+    @contextmanager
+    def cut_after(self, timeout_s: float) -> Iterator[None]:
+        """Cut the wire when the block takes longer, which whatever waits there for an answer then raises as."""
+        timer = asyncio.get_running_loop().call_later(timeout_s, self.terminate)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def interrupt(self) -> None:
         """Cancel the statement that runs now, if one does.
@@ -159,7 +182,7 @@ class Connection(asyncpg.Connection):
         """Drop the prepared statements that this connection keeps, after a schema change made one of them stale."""
         self._drop_local_statement_cache()
 
-    async def _run(self, sql: str, params: Sequence[Any], limits: Limits, *, cached: bool) -> Result:
+    async def _run(self, sql: str, params: Sequence[Any], limits: Limits, *, cached: bool, complete: bool) -> Result:
         statement = await self._get_statement(sql, None, named=not cached and "", use_cache=cached)
         if self._interruption is not None:
             raise Refusal(Code.CANCELLED, "The statement was cancelled before it ran.")
@@ -177,19 +200,23 @@ class Connection(asyncpg.Connection):
         page = _Page(limits)
         records, tag, completed = answer
         page.add(records)
-        in_one = completed
-        while not completed and not page.full:
-            chunk = page.next_chunk(chunk)
+        fetched, in_one = len(records), completed
+        while not completed and (complete or not page.full):
+            chunk = FIRST_CHUNK_ROWS if page.full else page.next_chunk(chunk)
             records, tag, completed = await self._protocol.execute(statement, "", chunk, True, None)
-            page.add(records)
+            fetched += len(records)
+            if not page.full:
+                page.add(records)
         command, row_count = _parse_tag(tag)
+        if not in_one or row_count is None:
+            # A tag counts the rows of its own Execute only.
+            row_count = fetched
         return Result(
             columns=columns,
             rows=page.rows,
             rows_json=b"[" + b",".join(page.encoded) + b"]",
             command=command,
-            # A tag counts the rows of its own Execute only.
-            row_count=row_count if in_one and not page.full and row_count is not None else len(page.rows),
+            row_count=len(page.rows) if page.full and not complete else row_count,
             truncated=page.truncation,
         )
 

@@ -1,0 +1,279 @@
+"""What one can ask of a session, and what it answers. Plain data, discriminated by `kind`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from coldquery.postgres.connection import Limits, Result
+
+
+class Outcome(StrEnum):
+    """What became of a transaction."""
+
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled_back"
+    UNKNOWN = "unknown"
+
+
+type StateWords = Literal["idle in transaction", "idle in transaction (aborted)", "committed", "rolled_back", "unknown"]
+
+
+class IsolationLevel(StrEnum):
+    """PostgreSQL's, in its own words.
+
+    Source: https://www.postgresql.org/docs/current/transaction-iso.html
+    """
+
+    READ_UNCOMMITTED = "read uncommitted"
+    READ_COMMITTED = "read committed"
+    REPEATABLE_READ = "repeatable read"
+    SERIALIZABLE = "serializable"
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Begin(_Message):
+    """How a session is to be.
+
+    Attributes:
+        isolation_level: None is the database's default.
+        read_only: PostgreSQL refuses writes in all of it.
+        deferrable: with serializable and read_only: wait at first for a snapshot that can't fail.
+        label: for people who list sessions.
+        auto_savepoint: a statement that fails costs nothing but itself.
+        idle_timeout_s: less than the gateway's own.
+        keep: survive the client that opened it.
+    """
+
+    isolation_level: IsolationLevel | None = None
+    read_only: bool = False
+    deferrable: bool = False
+    label: str | None = Field(default=None, max_length=200)
+    auto_savepoint: bool = False
+    idle_timeout_s: float | None = Field(default=None, gt=0)
+    keep: bool = False
+
+    @property
+    def sql(self) -> str:
+        """The statement that begins the transaction."""
+        level = f" ISOLATION LEVEL {self.isolation_level.value.upper()}" if self.isolation_level else ""
+        return f"BEGIN{level}{' READ ONLY' if self.read_only else ''}{' DEFERRABLE' if self.deferrable else ''}"
+
+
+class Query(_Message):
+    """One statement. A `read` runs where PostgreSQL refuses writes, and leaves the transaction as it was.
+
+    Attributes:
+        params: a JSON value for each of $1, $2, …
+        limits: how much of the answer is wanted.
+        timeout_ms: how long it may take in PostgreSQL; None is the session's default.
+    """
+
+    kind: Literal["query"] = "query"
+    sql: str
+    params: tuple[Any, ...] = ()
+    access: Literal["read", "write"]
+    limits: Limits
+    timeout_ms: int | None = Field(default=None, ge=1)
+
+
+class Explain(_Message):
+    """The plan of a statement. With `analyze` it is run, and what it did is undone."""
+
+    kind: Literal["explain"] = "explain"
+    sql: str
+    params: tuple[Any, ...] = ()
+    analyze: bool = False
+    verbose: bool = False
+    buffers: bool = False
+    format: Literal["text", "json"] = "text"
+    limits: Limits
+    timeout_ms: int | None = Field(default=None, ge=1)
+
+
+class Operation(_Message):
+    """One statement of a batch."""
+
+    sql: str
+    params: tuple[Any, ...] = ()
+
+
+class Batch(_Message):
+    """Statements that all take effect, or none.
+
+    Attributes:
+        operations: in their order.
+        limits: rows and cells for each of them; the bytes for all together.
+        timeout_ms: for each of them.
+        commit: make a whole transaction of it: commit when all is well, end the session with a rollback when not.
+            Otherwise the transaction goes on after the batch, or as before it.
+    """
+
+    kind: Literal["batch"] = "batch"
+    operations: tuple[Operation, ...] = Field(min_length=1, max_length=1000)
+    limits: Limits
+    timeout_ms: int | None = Field(default=None, ge=1)
+    commit: bool = False
+
+
+class Savepoint(_Message):
+    """Sets a savepoint. One of the same name is hidden until this one is released."""
+
+    kind: Literal["savepoint"] = "savepoint"
+    name: str
+
+
+class RollbackTo(_Message):
+    """Undoes all that came after the savepoint, which stays."""
+
+    kind: Literal["rollback_to"] = "rollback_to"
+    name: str
+
+
+class Release(_Message):
+    """Forgets the savepoint and those set after it, and keeps what was done."""
+
+    kind: Literal["release"] = "release"
+    name: str
+
+
+class Commit(_Message):
+    """Ends the session with a COMMIT."""
+
+    kind: Literal["commit"] = "commit"
+
+
+class Rollback(_Message):
+    """Ends the session with a ROLLBACK."""
+
+    kind: Literal["rollback"] = "rollback"
+
+
+class Inspect(_Message):
+    """How the session is: its age, what it has done, what it holds, and whom it blocks."""
+
+    kind: Literal["inspect"] = "inspect"
+
+
+type Command = Annotated[
+    Query | Explain | Batch | Savepoint | RollbackTo | Release | Commit | Rollback | Inspect,
+    Field(discriminator="kind"),
+]
+
+
+class Echo(_Message):
+    """The session as it is after a command; part of every answer.
+
+    Attributes:
+        id: the `session_id`.
+        state: PostgreSQL's own words while it lives, then what became of the transaction.
+        savepoints: outermost first.
+        idle_expires_in_s: seconds until it ends if nobody calls; 0 when it has ended.
+        lifetime_left_s: seconds until it ends in any case; 0 when it has ended.
+        warning: what to mind, in one line.
+        abandoned: what an earlier command did whose caller had not waited for the answer.
+    """
+
+    id: str
+    state: StateWords
+    savepoints: tuple[str, ...]
+    idle_expires_in_s: int
+    lifetime_left_s: int
+    warning: str | None = None
+    abandoned: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form, without what says nothing."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class Ran(_Message):
+    """A statement has run."""
+
+    kind: Literal["ran"] = "ran"
+    result: Result
+    echo: Echo
+
+
+class BatchRan(_Message):
+    """All operations have run. `outcome` and `xid` are those of the COMMIT, where the batch was a transaction."""
+
+    kind: Literal["batch_ran"] = "batch_ran"
+    results: tuple[Result, ...]
+    outcome: Outcome | None
+    xid: str | None
+    echo: Echo
+
+
+class Moved(_Message):
+    """A savepoint was set, released or rolled back to."""
+
+    kind: Literal["moved"] = "moved"
+    echo: Echo
+
+
+class Finished(_Message):
+    """The transaction has ended, and the session with it.
+
+    Attributes:
+        outcome: what became of it.
+        xid: PostgreSQL's id of the transaction; None when it had written nothing, or was not asked for.
+        note: anything else worth knowing.
+    """
+
+    kind: Literal["finished"] = "finished"
+    outcome: Outcome
+    xid: str | None
+    note: str | None
+    echo: Echo
+
+
+class TableChanges(_Message):
+    """Rows that the transaction has changed in one table so far."""
+
+    table: str
+    inserted: int
+    updated: int
+    deleted: int
+
+
+class Lock(_Message):
+    """A lock on a table (or what else), as pg_locks shows it."""
+
+    type: str
+    relation: str | None
+    mode: str
+
+
+class Inspected(_Message):
+    """What `Inspect` found. PostgreSQL answers no questions in a failed transaction: then the last three are None.
+
+    Attributes:
+        age_s: seconds since begin.
+        idle_s: seconds that it had been idle when asked.
+        label: as begin said.
+        backend_pid: PostgreSQL's process.
+        sqlstate: of the error that the transaction failed by, if it has.
+        changes: by table.
+        locks: what it holds, at most 100, those on system catalogs left out.
+        blocks: the backends that wait for it.
+    """
+
+    kind: Literal["inspected"] = "inspected"
+    age_s: float
+    idle_s: float
+    label: str | None
+    backend_pid: int
+    sqlstate: str | None
+    changes: tuple[TableChanges, ...] | None
+    locks: tuple[Lock, ...] | None
+    blocks: tuple[int, ...] | None
+    echo: Echo
+
+
+type Reply = Annotated[Ran | BatchRan | Moved | Finished | Inspected, Field(discriminator="kind")]

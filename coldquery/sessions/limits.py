@@ -1,0 +1,67 @@
+"""What bounds a session, all in one place. Inner limits fire before outer ones, the gateway's before PostgreSQL's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# PostgreSQL's own limits lie so far behind the gateway's: they are for when the gateway is dead or cut off.
+BACKSTOP_MARGIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionLimits:
+    """How many sessions there may be, how long each may take, and how much it may ask for.
+
+    Attributes:
+        max_sessions: in all, those included that are opening or ending.
+        max_sessions_per_principal: of one principal; None is without a limit of its own.
+        idle_timeout_s: since the last command ended; a session can ask for less at begin.
+        max_lifetime_s: since begin.
+        begin_timeout_s: for connecting and BEGIN.
+        statement_timeout_ms: for a statement that does not say otherwise.
+        lock_timeout_ms: how long a statement may wait for a lock.
+        control_timeout_s: for the gateway's own statements, such as SAVEPOINT; then the wire is cut.
+        commit_timeout_s: for COMMIT and, should its answer be lost, for finding out; the call's deadline may be nearer.
+        stop_grace_s: from a soft stop at a limit to the kill.
+        mailbox_capacity: commands that can wait for one session.
+        tombstone_ttl_s: how long an end is remembered.
+        max_tombstones: how many ends are remembered.
+        reap_interval_s: from one search for leaks to the next.
+        max_blocking_s: how long a session may stand idle in the way of others before it counts as a leak.
+        end_blockers: whether such a session is ended, and not only warned.
+    """
+
+    max_sessions: int = 10
+    max_sessions_per_principal: int | None = None
+    idle_timeout_s: float = 1800.0
+    max_lifetime_s: float = 14400.0
+    begin_timeout_s: float = 10.0
+    statement_timeout_ms: int = 30_000
+    lock_timeout_ms: int = 5_000
+    control_timeout_s: float = 10.0
+    commit_timeout_s: float = 30.0
+    stop_grace_s: float = 10.0
+    mailbox_capacity: int = 16
+    tombstone_ttl_s: float = 3600.0
+    max_tombstones: int = 1000
+    reap_interval_s: float = 10.0
+    max_blocking_s: float = 60.0
+    end_blockers: bool = False
+
+    def backstops(self, idle_timeout_s: float) -> Mapping[str, str]:
+        """The settings by which PostgreSQL holds the limits of one session by itself.
+
+        `transaction_timeout` is known from PostgreSQL 17 on.
+        https://www.postgresql.org/docs/current/runtime-config-client.html
+        """
+        return {
+            "idle_in_transaction_session_timeout": _ms(idle_timeout_s + BACKSTOP_MARGIN_S),
+            "transaction_timeout": _ms(self.max_lifetime_s + BACKSTOP_MARGIN_S),
+            "statement_timeout": f"{self.statement_timeout_ms}ms",
+            "lock_timeout": f"{self.lock_timeout_ms}ms",
+        }
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f}ms"

@@ -1,0 +1,253 @@
+"""Finds what leaks, and ends it. It should never find anything: each find is counted and logged as such.
+
+What PostgreSQL shows and what the gateway knows are compared every `reap_interval_s`. Only what two sweeps have seen is
+acted on, for the two pictures are not taken at the same moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol
+
+import asyncpg
+import structlog
+
+from actors import Clock
+from coldquery.postgres.connection import Connection
+from coldquery.postgres.outcome import connection_problem
+from coldquery.postgres.target import Target
+from coldquery.sessions.commit import Backend
+from coldquery.sessions.limits import SessionLimits
+
+QUESTION_TIMEOUT_S = 5.0
+BACKOFF_LIMIT_S = 60.0
+
+# Sessions by their name (tag and eight characters: the gateway's other connections have other lengths), or by pid,
+# since SQL can change the name. Waiters are found in pg_locks, which anyone may see whole.
+# https://www.postgresql.org/docs/current/view-pg-locks.html
+QUESTION = """
+WITH waiters AS MATERIALIZED (
+    SELECT w.pid, pg_blocking_pids(w.pid) AS blockers FROM (SELECT DISTINCT pid FROM pg_locks WHERE NOT granted) AS w
+)
+SELECT a.pid, (extract(epoch FROM a.backend_start) * 1000000)::bigint AS started_us,
+       starts_with(a.application_name, $1) AND length(a.application_name) = length($1) + 8 AS named,
+       a.state LIKE 'idle in transaction%' AS idle,
+       ARRAY(SELECT w.pid FROM waiters AS w WHERE a.pid = ANY (w.blockers) ORDER BY 1) AS blocks
+FROM pg_stat_activity AS a
+WHERE starts_with(a.application_name, $1) OR a.pid = ANY ($2)
+"""
+TERMINATE = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid = $1 AND (extract(epoch FROM backend_start) * 1000000)::bigint = $2
+"""
+
+_log = structlog.get_logger(__name__)
+
+
+class Kind(StrEnum):
+    """What can leak."""
+
+    CONNECTION_LEFT_OPEN = "connection_left_open"
+    BACKEND_WITHOUT_ACTOR = "backend_without_actor"
+    BACKEND_GONE = "backend_gone"
+    CLIENT_GONE = "client_gone"
+    BLOCKING = "blocking"
+
+
+@dataclass(frozen=True, slots=True)
+class ActorFact:
+    """A session as the gateway knows it. `backend` is None as long as it is not known."""
+
+    id: str
+    backend: Backend | None
+    ended: bool
+    busy: bool
+    client_gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFact:
+    """A backend as PostgreSQL shows it. `named`: by its name it is a session of this gateway."""
+
+    backend: Backend
+    named: bool
+    idle: bool
+    blocks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A leak, and which session or backend it is. Not `final`, it is a warning."""
+
+    kind: Kind
+    id: str | None
+    backend: Backend | None
+    blocks: tuple[int, ...] = ()
+    final: bool = True
+
+
+type Suspects = Mapping[tuple[Kind, str | Backend], float]
+
+
+def verdicts(
+    actors: Iterable[ActorFact],
+    backends: Iterable[BackendFact],
+    now: float,
+    suspects: Suspects,
+    max_blocking_s: float,
+) -> tuple[tuple[Verdict, ...], Suspects]:
+    """What must be done, and the suspects for the next sweep, with the time when each was first seen.
+
+    Args:
+        actors: the sessions that the gateway knows.
+        backends: what PostgreSQL shows.
+        now: in seconds.
+        suspects: what this function returned at the last sweep.
+        max_blocking_s: how long a session may stand idle in the way of others.
+    """
+    found = list(_findings(tuple(actors), {each.backend: each for each in backends}))
+    seen = {_key(each): suspects.get(_key(each), now) for each in found}
+    told = []
+    for each in found:
+        key = _key(each)
+        again = key in suspects
+        if each.kind is Kind.BLOCKING:
+            # Warned at the first sight.
+            told.append(replace(each, final=again and now - seen[key] >= max_blocking_s))
+        elif again:
+            told.append(each)
+    # Those that block nobody any more are told so, once.
+    told += [
+        Verdict(Kind.BLOCKING, key, None, final=False)
+        for kind, key in suspects
+        if kind is Kind.BLOCKING and isinstance(key, str) and (kind, key) not in seen
+    ]
+    return tuple(told), seen
+
+
+def _findings(actors: tuple[ActorFact, ...], backends: Mapping[Backend, BackendFact]) -> Iterable[Verdict]:
+    owned = {actor.backend for actor in actors}
+    for actor in actors:
+        backend = None if actor.backend is None else backends.get(actor.backend)
+        if actor.ended:
+            yield Verdict(Kind.CONNECTION_LEFT_OPEN, actor.id, actor.backend)
+        elif actor.client_gone:
+            yield Verdict(Kind.CLIENT_GONE, actor.id, actor.backend)
+        elif actor.backend is not None and backend is None:
+            yield Verdict(Kind.BACKEND_GONE, actor.id, actor.backend)
+        elif backend is not None and backend.idle and backend.blocks and not actor.busy:
+            yield Verdict(Kind.BLOCKING, actor.id, actor.backend, backend.blocks)
+    for each in backends.values():
+        if each.named and each.backend not in owned:
+            yield Verdict(Kind.BACKEND_WITHOUT_ACTOR, None, each.backend)
+
+
+def _key(verdict: Verdict) -> tuple[Kind, str | Backend]:
+    if verdict.id is not None:
+        return verdict.kind, verdict.id
+    assert verdict.backend is not None  # noqa: S101 - a finding is of a session or of a backend
+    return verdict.kind, verdict.backend
+
+
+class Reaped(Protocol):
+    """What the reaper needs of the sessions' root."""
+
+    @property
+    def tag(self) -> str:
+        """What the names of its backends begin with."""
+        ...
+
+    @property
+    def target(self) -> Target:
+        """The database."""
+        ...
+
+    def facts(self) -> tuple[ActorFact, ...]:
+        """What it knows."""
+        ...
+
+    def carry_out(self, verdict: Verdict) -> None:
+        """Does what must be done on the gateway's side."""
+        ...
+
+
+class Reaper:
+    """Sweeps on a connection of its own.
+
+    Args:
+        root: the sessions.
+        limits: how often, and what is too long.
+        clock: for how long something has been so.
+
+    Attributes:
+        counts: how many leaks of each kind were found, warnings left out.
+    """
+
+    def __init__(self, root: Reaped, limits: SessionLimits, clock: Clock) -> None:
+        self.counts: Counter[Kind] = Counter()
+        self._root = root
+        self._limits = limits
+        self._clock = clock
+        self._connection: Connection | None = None
+        self._suspects: Suspects = {}
+
+    async def run(self) -> None:
+        """Sweep for ever; cancel it to stop. A database that is away is asked less and less often."""
+        pause_s = self._limits.reap_interval_s
+        try:
+            while True:
+                await asyncio.sleep(pause_s)
+                try:
+                    await self.sweep()
+                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+                    self._close()
+                    _log.warning("reaper_paused", reason=connection_problem(error))
+                    longer_s = min(pause_s * 2, max(BACKOFF_LIMIT_S, self._limits.reap_interval_s))
+                    pause_s = longer_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads attempts, hides nothing
+                else:
+                    pause_s = self._limits.reap_interval_s
+        finally:
+            self._close()
+
+    async def sweep(self) -> tuple[Verdict, ...]:
+        """Look once, act on what was seen before, and return the verdicts.
+
+        Raises:
+            OSError, asyncpg.PostgresError, asyncpg.InterfaceError: PostgreSQL can't be asked.
+        """
+        backends = await self._ask()
+        told, self._suspects = verdicts(
+            self._root.facts(), backends, self._clock.now(), self._suspects, self._limits.max_blocking_s
+        )
+        for verdict in told:
+            self._root.carry_out(verdict)
+            if verdict.final:
+                self.counts[verdict.kind] += 1
+                pid = verdict.backend.pid if verdict.backend else None
+                _log.warning("leak", kind=verdict.kind, session=verdict.id and verdict.id[:8], backend_pid=pid)
+            if verdict.kind is Kind.BACKEND_WITHOUT_ACTOR and verdict.backend is not None:
+                await self._fetch(TERMINATE, verdict.backend.pid, verdict.backend.started_us)
+        return told
+
+    async def _ask(self) -> list[BackendFact]:
+        pids = [fact.backend.pid for fact in self._root.facts() if fact.backend is not None]
+        rows = await self._fetch(QUESTION, f"{self._root.tag}/", pids)
+        return [
+            BackendFact(Backend(row["pid"], row["started_us"]), row["named"], bool(row["idle"]), tuple(row["blocks"]))
+            for row in rows
+        ]
+
+    async def _fetch(self, sql: str, *params: object) -> list[asyncpg.Record]:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await replace(self._root.target, application_name=f"{self._root.tag}/reaper").connect()
+        return await self._connection.fetch(sql, *params, timeout=QUESTION_TIMEOUT_S)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

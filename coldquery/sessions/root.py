@@ -1,0 +1,319 @@
+"""The root of all sessions: admits them, finds them, ends them, and tells what became of those that have ended.
+
+Everything slow (connecting, SQL, closing) happens in the sessions' own tasks.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import structlog
+
+from actors import (
+    ActorRef,
+    ActorStopped,
+    AskTimeout,
+    Clock,
+    Draining,
+    Limits,
+    MailboxFull,
+    StartTimeout,
+    Supervisor,
+    Tombstone,
+    TooManyActors,
+)
+from coldquery.errors import Code, Refusal
+from coldquery.postgres.target import Target
+from coldquery.sessions.commands import Batch, BatchRan, Begin, Command, Echo, Explain, Query, Reply
+from coldquery.sessions.limits import SessionLimits
+from coldquery.sessions.reaper import ActorFact, Kind, Verdict
+from coldquery.sessions.session import CLIENT_GONE, CONNECTION_LOST, Blocking, SessionActor, Snapshot
+from coldquery.sessions.stories import ended, no_slot, out_of_time, unavailable
+from coldquery.sessions.transaction import Ended, words
+
+ID_BYTES = 24  # 192 random bits; those that the short id shows are not among the 128 that must stay secret
+SHORT_ID_LENGTH = 8
+# The call's deadline lies so far behind PostgreSQL's limit on its statement, which should fire first.
+DEADLINE_MARGIN_S = 2.0
+MAX_GONE_CLIENTS = 1000
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A session as a list shows it. Times are in seconds; `short_id` is enough to know it by, and not to use it."""
+
+    short_id: str
+    principal: str
+    label: str | None
+    state: str
+    age_s: float
+    idle_s: float | None
+    last_command: str | None
+    backend_pid: int | None
+    blocks: tuple[int, ...]
+
+
+class SessionRoot:
+    """All sessions of one gateway.
+
+    Args:
+        target: the database, as a role that can write.
+        limits: what bounds them.
+        clock: what their lives are measured by.
+        tag: what PostgreSQL shows of this gateway in `application_name`: coldquery/<node>/<boot>.
+    """
+
+    def __init__(self, target: Target, limits: SessionLimits, clock: Clock, tag: str) -> None:
+        self.limits = limits
+        self.tag = tag
+        self.clock = clock
+        self._target = target
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._actors: dict[str, SessionActor] = {}
+        # Those that have ended with their connection open: none, unless there is a defect.
+        self._left_open: dict[str, SessionActor] = {}
+        self._supervisor = Supervisor[Command, Reply](
+            clock,
+            Limits(
+                max_actors=limits.max_sessions,
+                max_per_key=limits.max_sessions_per_principal,
+                idle_timeout_s=limits.idle_timeout_s,
+                max_lifetime_s=limits.max_lifetime_s,
+                stop_grace_s=limits.stop_grace_s,
+                mailbox_capacity=limits.mailbox_capacity,
+                tombstone_ttl_s=limits.tombstone_ttl_s,
+                max_tombstones=limits.max_tombstones,
+            ),
+            on_exit=self._exited,
+        )
+
+    @property
+    def target(self) -> Target:
+        """The database that new sessions open their connections to."""
+        return self._target
+
+    def retarget(self, target: Target) -> None:
+        """New sessions connect so from now on; those that are open keep their connections."""
+        self._target = target
+
+    async def begin(self, principal: str, options: Begin, client: str | None = None) -> Echo:
+        """Open a session with its transaction. `Echo.id` is the `session_id`.
+
+        Failing, or with a caller who is gone meanwhile, nothing is left behind.
+
+        Args:
+            principal: whose it is.
+            options: how it is to be.
+            client: who opens it, where it can be known that they are gone (`client_gone`).
+
+        Raises:
+            Refusal: `session_limit`, `shutting_down`, `database_unavailable`, `invalid_argument`.
+        """
+        limits = self.limits
+        if options.idle_timeout_s is not None and options.idle_timeout_s > limits.idle_timeout_s:
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                f"`idle_timeout_s` may be at most {limits.idle_timeout_s:g} here.",
+                next=f"Pass an `idle_timeout_s` up to {limits.idle_timeout_s:g}, or leave it out.",
+            )
+        id = secrets.token_urlsafe(ID_BYTES)  # noqa: A001 - the field's name
+        target = replace(self._target, application_name=f"{self.tag}/{id[:SHORT_ID_LENGTH]}")
+        actor = SessionActor(id, target, options, limits=limits, clock=self.clock, client=client)
+        self._actors[id] = actor
+        try:
+            await self._start(actor, id, principal)
+        except BaseException:
+            del self._actors[id]
+            raise
+        _log.info("session_began", session=id[:SHORT_ID_LENGTH], label=options.label)
+        return actor.echo()
+
+    async def ask(
+        self,
+        principal: str,
+        session_id: str,
+        command: Command,
+        timeout_s: float | None = None,
+        context: object = None,
+    ) -> Reply:
+        """Have a session run a command.
+
+        Args:
+            principal: who asks.
+            session_id: as begin answered.
+            command: what to do.
+            timeout_s: how long the caller waits, queueing included; None is a little more than PostgreSQL's own limit.
+            context: travels with the command.
+
+        Raises:
+            Refusal: for every failure; `session` tells how the session is then, where it lives.
+        """
+        ref = self._find(principal, session_id)
+        try:
+            return await ref.ask(command, self.deadline_s(command) if timeout_s is None else timeout_s, context)
+        except MailboxFull as error:
+            message = f"{error.capacity} commands wait for this session already. This one was not accepted."
+            raise Refusal(Code.SESSION_BUSY, message) from None
+        except AskTimeout as error:
+            raise out_of_time(error) from None
+        except ActorStopped as error:
+            raise self._ended_under(ref, started=error.started) from None
+
+    async def transact(
+        self, principal: str, batch: Batch, options: Begin | None = None, timeout_s: float | None = None
+    ) -> BatchRan:
+        """Run a batch as a transaction of its own, in a session that nobody else sees and that ends with it."""
+        echo = await self.begin(principal, options or Begin())
+        try:
+            whole = batch.model_copy(update={"commit": True})
+            reply = await self.ask(principal, echo.id, whole, timeout_s)
+        finally:
+            # Does nothing but when the caller has left, or was never answered.
+            self._supervisor.evict(echo.id, CLIENT_GONE)
+        assert isinstance(reply, BatchRan)  # noqa: S101 - that is what a batch is answered with
+        return reply
+
+    def deadline_s(self, command: Command) -> float:
+        """How long a caller should wait at most, if it does not know better."""
+        statement_s = self.limits.statement_timeout_ms / 1000
+        match command:
+            case Query(timeout_ms=ms) | Explain(timeout_ms=ms):
+                return (ms / 1000 if ms else statement_s) + DEADLINE_MARGIN_S
+            case Batch(timeout_ms=ms, operations=operations):
+                whole_s = len(operations) * (ms / 1000 if ms else statement_s) + self.limits.commit_timeout_s
+                return min(whole_s + DEADLINE_MARGIN_S, self.limits.max_lifetime_s)
+            case _:
+                return self.limits.commit_timeout_s + DEADLINE_MARGIN_S
+
+    def list(self, principal: str | None = None) -> tuple[SessionInfo, ...]:
+        """The sessions that are open, oldest first: all, or one principal's."""
+        now = self.clock.now()
+        return tuple(_info(ref, now) for ref in self._supervisor.list() if principal is None or ref.key == principal)
+
+    def evict(self, short_id: str) -> bool:
+        """End a session: softly, then by a kill. Returns whether there was exactly one of that short id."""
+        found = [ref.id for ref in self._supervisor.list() if ref.id[:SHORT_ID_LENGTH] == short_id]
+        return len(found) == 1 and self._supervisor.evict(found[0])
+
+    def client_gone(self, client: str) -> int:
+        """End the sessions that a client opened and did not ask to keep. Returns how many."""
+        self._gone[client] = None
+        while len(self._gone) > MAX_GONE_CLIENTS:
+            self._gone.popitem(last=False)
+        found = [ref.id for ref in self._supervisor.list() if self._is_orphan(_snapshot(ref))]
+        return sum(self._supervisor.evict(id, CLIENT_GONE) for id in found)  # noqa: A001 - the field's name
+
+    async def drain(self, soft_timeout_s: float, hard_timeout_s: float) -> int:
+        """Open no sessions any more and end all. Returns how many have not ended even after the hard timeout."""
+        return len(await self._supervisor.drain(soft_timeout_s, hard_timeout_s))
+
+    @property
+    def open_count(self) -> int:
+        """How many slots are taken."""
+        return self._supervisor.count()
+
+    # The reaper's view and hands.
+
+    def facts(self) -> tuple[ActorFact, ...]:
+        """What is known here of every session's connection."""
+        return tuple(
+            ActorFact(
+                id=id,
+                backend=(snapshot := actor.describe()).backend,
+                ended=id in self._left_open,
+                busy=actor.ref.busy,
+                client_gone=self._is_orphan(snapshot),
+            )
+            for id, actor in chain(self._actors.items(), self._left_open.items())  # noqa: A001 - the field's name
+        )
+
+    def carry_out(self, verdict: Verdict) -> None:
+        """Do what the reaper found must be done on this side of the wire."""
+        match verdict:
+            case Verdict(kind=Kind.CONNECTION_LEFT_OPEN, id=str(id)) if id in self._left_open:
+                self._left_open.pop(id).disconnect()
+            case Verdict(kind=Kind.BACKEND_GONE, id=str(id)):
+                self._supervisor.evict(id, CONNECTION_LOST)
+            case Verdict(kind=Kind.CLIENT_GONE, id=str(id)):
+                self._supervisor.evict(id, CLIENT_GONE)
+            case Verdict(kind=Kind.BLOCKING, id=str(id)) if id in self._actors:
+                self._actors[id].ref.signal(Blocking(verdict.blocks))
+                if verdict.final and self.limits.end_blockers:
+                    self._supervisor.evict(id)
+            case _:
+                """Ended meanwhile, or PostgreSQL's to end."""
+
+    # Inner.
+
+    async def _start(self, actor: SessionActor, id: str, principal: str) -> None:  # noqa: A002 - the field's name
+        timeout_s = self.limits.begin_timeout_s
+        idle_timeout_s = actor.options.idle_timeout_s
+        try:
+            await self._supervisor.start(actor, id, timeout_s=timeout_s, key=principal, idle_timeout_s=idle_timeout_s)
+        except Draining:
+            raise Refusal(Code.SHUTTING_DOWN, "The gateway is stopping and opens no sessions.") from None
+        except TooManyActors as error:
+            raise no_slot(error) from None
+        except StartTimeout:
+            raise unavailable(f"no answer within {timeout_s:g} s") from None
+        except ActorStopped:
+            raise unavailable("the connection broke as soon as it was open") from None
+
+    def _find(self, principal: str, session_id: str) -> ActorRef[Command, Reply]:
+        found = self._supervisor.lookup(session_id)
+        # Someone else's is answered like one that never was.
+        if found is None or found.key != principal:
+            raise Refusal(Code.SESSION_NOT_FOUND, "There is no session of this id. Nothing was run.")
+        if isinstance(found, Tombstone):
+            raise ended(found.reason, found.detail, found.last_command, self.clock.now() - found.ended_at)
+        return found
+
+    def _ended_under(self, ref: ActorRef[Command, Reply], *, started: bool) -> Refusal:
+        refusal = ended(str(ref.reason), ref.detail, ref.last_command, None)
+        fate = "This call had begun" if started else "This call did not run"
+        refusal.message = f"{refusal.message} {fate}."
+        return refusal
+
+    def _is_orphan(self, snapshot: Snapshot) -> bool:
+        return snapshot.client in self._gone and not snapshot.keep
+
+    def _exited(self, ref: ActorRef[Command, Reply], tombstone: Tombstone) -> None:
+        actor = self._actors.pop(ref.id)
+        if actor.describe().connected:
+            self._left_open[ref.id] = actor
+        outcome = tombstone.detail.outcome if isinstance(tombstone.detail, Ended) else None
+        level = _log.error if tombstone.reason == "crashed" else _log.info
+        level(
+            "session_ended",
+            session=ref.id[:SHORT_ID_LENGTH],
+            reason=tombstone.reason,
+            outcome=outcome,
+            lived_s=round(tombstone.ended_at - tombstone.started_at, 3),
+            exc_info=ref.error if tombstone.reason == "crashed" else None,
+        )
+
+
+def _snapshot(ref: ActorRef[Command, Reply]) -> Snapshot:
+    snapshot = ref.describe()
+    assert isinstance(snapshot, Snapshot)  # noqa: S101 - only sessions are started here
+    return snapshot
+
+
+def _info(ref: ActorRef[Command, Reply], now: float) -> SessionInfo:
+    snapshot = _snapshot(ref)
+    return SessionInfo(
+        short_id=ref.id[:SHORT_ID_LENGTH],
+        principal=str(ref.key),
+        label=snapshot.label,
+        state="active" if ref.busy else words(snapshot.state),
+        age_s=now - ref.started_at,
+        idle_s=None if ref.idle_since is None else now - ref.idle_since,
+        last_command=ref.last_command,
+        backend_pid=None if snapshot.backend is None else snapshot.backend.pid,
+        blocks=snapshot.blocks,
+    )

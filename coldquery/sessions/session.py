@@ -1,0 +1,401 @@
+"""One session: an actor that owns one connection, with one transaction open on it from its first to its last moment."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar, assert_never, override
+
+from actors import Abandoned, Actor, Clock, ExitReason, Phase
+from coldquery.errors import Code, Refusal
+from coldquery.policy import check_session_statement, returns_what_it_wrote
+from coldquery.postgres.connection import Result
+from coldquery.postgres.target import Target
+from coldquery.sessions import status
+from coldquery.sessions.commands import (
+    Batch,
+    BatchRan,
+    Begin,
+    Command,
+    Commit,
+    Echo,
+    Explain,
+    Finished,
+    Inspect,
+    Inspected,
+    Moved,
+    Operation,
+    Outcome,
+    Query,
+    Ran,
+    Release,
+    Reply,
+    Rollback,
+    RollbackTo,
+    Savepoint,
+)
+from coldquery.sessions.commit import Backend
+from coldquery.sessions.held import READ_ONLY, HeldTransaction
+from coldquery.sessions.limits import SessionLimits
+from coldquery.sessions.transaction import Ended, Failed, Open, State, allow, way_back, words
+
+CONNECTION_LOST = "connection_lost"
+CLIENT_GONE = "client_gone"
+REASON_OF = {
+    Outcome.COMMITTED: "committed",
+    Outcome.ROLLED_BACK: "rolled_back",
+    Outcome.UNKNOWN: "commit_unknown",
+}
+
+# A stop for one of these does not wait for the statement that runs.
+_INTERRUPTING = {ExitReason.MAX_LIFETIME, ExitReason.EVICTED, ExitReason.KILLED, CLIENT_GONE}
+_INTERRUPTIBLE = (Query, Explain, Batch, Inspect)
+
+_CLOSE_MARGIN_S = 2.0
+# So much of a call's time is left for the answer to travel.
+_ANSWER_MARGIN_S = 0.2
+_SHORT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """A signal to a session: these backends wait for it; none, if they wait no more."""
+
+    pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A session as others see it, without asking it."""
+
+    state: State
+    label: str | None
+    client: str | None
+    keep: bool
+    backend: Backend | None
+    connected: bool
+    blocks: tuple[int, ...]
+
+
+class SessionActor(Actor[Command, Reply]):
+    """Runs one command at a time on its own connection. See docs/actors.md for what the runtime promises.
+
+    Args:
+        id: the `session_id`.
+        target: the database.
+        options: how the session is to be.
+        limits: what bounds it.
+        clock: for its age.
+        client: who opened it, where that can be known to be gone.
+    """
+
+    replies = (Refusal,)
+    reasons = frozenset({*ExitReason, *REASON_OF.values(), CONNECTION_LOST, CLIENT_GONE})
+    teardown_timeout_s: ClassVar[float] = 10.0
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the field's name
+        target: Target,
+        options: Begin,
+        *,
+        limits: SessionLimits,
+        clock: Clock,
+        client: str | None = None,
+    ) -> None:
+        self.options = options
+        self.client = client
+        self._id = id
+        self._target = target
+        self._limits = limits
+        self._clock = clock
+        self._held: HeldTransaction | None = None
+        self._idle_since = clock.now()
+        self._blocks: tuple[int, ...] = ()
+
+    # The runtime's hooks.
+
+    @override
+    async def setup(self) -> None:
+        self._held = await HeldTransaction.begin(self._target, self.options, self._limits)
+        self._held.connection.add_termination_listener(self._broke)
+        if self._held.connection.is_closed():
+            raise Refusal(Code.DATABASE_UNAVAILABLE, "The connection broke as soon as it was open.", retry_after_s=1.0)
+
+    @override
+    async def receive(self, command: Command) -> Reply:
+        before = self.state
+        try:
+            if no := allow(before, command):
+                raise no
+            return await self._obey(command)
+        except Refusal as error:
+            self._advise(error, before)
+            error.session = self.echo().to_dict()
+            raise
+        finally:
+            self._idle_since = self._clock.now()
+            self._notice_end()
+
+    @override
+    async def teardown(self, reason: str) -> None:
+        if self._held is None:
+            return
+        self._held.connection.remove_termination_listener(self._broke)
+        in_doubt = not isinstance(self.state, Ended)
+        try:
+            await self._held.close(self.teardown_timeout_s - _CLOSE_MARGIN_S)
+        finally:
+            self.detail = self.state
+            # Nobody who ended the session could know what became of a COMMIT that was cut off.
+            if in_doubt and isinstance(self.state, Ended) and self.state.xid is not None:
+                self.end(REASON_OF[self.state.outcome])
+
+    @override
+    def on_abandon(self, command: Command) -> None:
+        # Stops a caller's statement; what the gateway does before and after it asks whether it is still wanted.
+        if isinstance(command, _INTERRUPTIBLE):
+            self._transaction.connection.interrupt()
+
+    @override
+    def on_stop(self, reason: str) -> None:
+        if reason in _INTERRUPTING and self.running is not None:
+            self.on_abandon(self.running.command)
+
+    @override
+    def on_signal(self, signal: object) -> None:
+        if isinstance(signal, Blocking):
+            self._blocks = signal.pids
+
+    @override
+    def describe(self) -> Snapshot:
+        held = self._held
+        return Snapshot(
+            state=self.state,
+            label=self.options.label,
+            client=self.client,
+            keep=self.options.keep,
+            backend=None if held is None else held.backend,
+            connected=held is not None and not held.connection.is_closed(),
+            blocks=self._blocks,
+        )
+
+    @override
+    def kind(self, command: Command) -> str:
+        return command.kind
+
+    # What others may call.
+
+    @property
+    def state(self) -> State:
+        """The transaction's."""
+        return Open() if self._held is None else self._held.state
+
+    def disconnect(self) -> None:
+        """Cuts the connection. For the reaper alone: an actor that ends closes it by itself."""
+        if self._held is not None:
+            self._held.connection.terminate()
+
+    def echo(self) -> Echo:
+        """The session as it is now. Tells of an abandoned command once, to a caller who is there to hear it."""
+        state = self.state
+        ended = isinstance(state, Ended)
+        left_s = max(self.ref.started_at + self._limits.max_lifetime_s - self._clock.now(), 0)
+        abandoned = None if self._orphaned else self.take_abandoned()
+        return Echo(
+            id=self._id,
+            state=words(state),
+            savepoints=() if isinstance(state, Ended) else state.savepoints,
+            idle_expires_in_s=0 if ended else math.floor(min(self._idle_timeout_s, left_s)),
+            lifetime_left_s=0 if ended else math.floor(left_s),
+            warning=None if ended else self._warning(left_s),
+            abandoned=None if abandoned is None else _tell(abandoned),
+        )
+
+    # Commands.
+
+    async def _obey(self, command: Command) -> Reply:  # noqa: PLR0911 - a table
+        match command:
+            case Query():
+                return Ran(result=await self._query(command), echo=self.echo())
+            case Explain():
+                return Ran(result=await self._explain(command), echo=self.echo())
+            case Batch(commit=False):
+                return await self._batch(command)
+            case Batch():
+                return await self._whole_batch(command)
+            case Savepoint() | RollbackTo() | Release():
+                await self._transaction.move(command)
+                return Moved(echo=self.echo())
+            case Commit():
+                return self._finished(await self._commit())
+            case Rollback():
+                return self._finished(await self._transaction.roll_back())
+            case Inspect():
+                return await self._inspect()
+            case _:
+                assert_never(command)
+
+    async def _query(self, query: Query) -> Result:
+        check_session_statement(query.sql)
+        held = self._transaction
+        operation = Operation(sql=query.sql, params=query.params)
+        if query.access == "read":
+            async with held.frame(READ_ONLY, timeout_ms=query.timeout_ms, undo=True):
+                return await self._run(operation, query)
+        if self.options.auto_savepoint:
+            async with held.frame(timeout_ms=query.timeout_ms, undo=False):
+                return await self._run(operation, query)
+        await held.limit_time(query.timeout_ms)
+        return await self._run(operation, query)
+
+    async def _explain(self, explain: Explain) -> Result:
+        check_session_statement(explain.sql)
+        wanted = {"ANALYZE": explain.analyze, "VERBOSE": explain.verbose, "BUFFERS": explain.buffers}
+        # Always in parentheses: then the caller's text can't begin with an ANALYZE of its own.
+        options = ", ".join([f"FORMAT {explain.format.upper()}", *(name for name, on in wanted.items() if on)])
+        operation = Operation(sql=f"EXPLAIN ({options}) {explain.sql}", params=explain.params)
+        settings = () if explain.analyze else (READ_ONLY,)
+        async with self._transaction.frame(*settings, timeout_ms=explain.timeout_ms, undo=True):
+            return await self._run(operation, explain)
+
+    async def _batch(self, batch: Batch) -> BatchRan:
+        for operation in batch.operations:
+            check_session_statement(operation.sql)
+        async with self._transaction.frame(timeout_ms=batch.timeout_ms, undo=False):
+            results = await self._operations(batch)
+        return BatchRan(results=results, outcome=None, xid=None, echo=self.echo())
+
+    async def _whole_batch(self, batch: Batch) -> BatchRan:
+        try:
+            for operation in batch.operations:
+                check_session_statement(operation.sql)
+            await self._transaction.limit_time(batch.timeout_ms)
+            results = await self._operations(batch)
+            self._require_wanted()
+            ended = await self._commit()
+        except Refusal:
+            await self._transaction.roll_back()
+            raise
+        return BatchRan(results=results, outcome=ended.outcome, xid=ended.xid, echo=self.echo())
+
+    async def _operations(self, batch: Batch) -> tuple[Result, ...]:
+        results: list[Result] = []
+        left = batch.limits.max_bytes
+        for number, operation in enumerate(batch.operations, 1):
+            room = batch.model_copy(update={"limits": replace(batch.limits, max_bytes=max(left, 2))})
+            try:
+                result = await self._run(operation, room)
+            except Refusal as error:
+                whole = len(batch.operations)
+                error.message = f"Operation {number} of {whole} failed, and nothing of them was kept: {error.message}"
+                raise
+            left -= len(result.rows_json)
+            results.append(result)
+        return tuple(results)
+
+    async def _run(self, operation: Operation, asked: Query | Explain | Batch) -> Result:
+        self._require_wanted()
+        complete = not (isinstance(asked, Query) and asked.access == "read") and returns_what_it_wrote(operation.sql)
+        return await self._transaction.run(operation.sql, operation.params, asked.limits, complete=complete)
+
+    async def _commit(self) -> Ended:
+        left_s = math.inf if self.running is None else self.running.deadline - asyncio.get_running_loop().time()
+        return await self._transaction.commit(max(min(left_s - _ANSWER_MARGIN_S, self._limits.commit_timeout_s), 0.0))
+
+    async def _inspect(self) -> Inspected:
+        now = self._clock.now()
+        changes, locks, blocks = None, None, None
+        if isinstance(self.state, Open):
+            async with self._transaction.frame(READ_ONLY, undo=True):
+                self._require_wanted()
+                changes, locks, blocks = status.understand(await self._transaction.ask(status.QUESTION))
+            self._blocks = blocks
+        return Inspected(
+            age_s=now - self.ref.started_at,
+            idle_s=now - self._idle_since,
+            label=self.options.label,
+            backend_pid=self._transaction.backend.pid,
+            sqlstate=self.state.sqlstate if isinstance(self.state, Failed) else None,
+            changes=changes,
+            locks=locks,
+            blocks=blocks,
+            echo=self.echo(),
+        )
+
+    def _finished(self, ended: Ended) -> Finished:
+        note = None
+        if ended.lost:
+            note = "The connection broke during COMMIT; PostgreSQL was asked on another what became of it."
+        return Finished(outcome=ended.outcome, xid=ended.xid, note=note, echo=self.echo())
+
+    # Inner.
+
+    @property
+    def _transaction(self) -> HeldTransaction:
+        assert self._held is not None  # noqa: S101 - no command comes before setup has succeeded
+        return self._held
+
+    @property
+    def _idle_timeout_s(self) -> float:
+        return self.options.idle_timeout_s or self._limits.idle_timeout_s
+
+    @property
+    def _orphaned(self) -> bool:
+        return self.running is not None and self.running.phase is Phase.ORPHANED
+
+    def _require_wanted(self) -> None:
+        """Go on only if somebody waits for what comes next: not if the caller has left, or the session's time is up."""
+        if self._orphaned or self.ref.reason in _INTERRUPTING:
+            raise Refusal(Code.CANCELLED, "The call was cancelled before the statement ran.")
+
+    def _broke(self, _: object) -> None:
+        self.ref.stop(CONNECTION_LOST)
+
+    def _notice_end(self) -> None:
+        state = self.state
+        if not isinstance(state, Ended):
+            return
+        self.detail = state
+        if state.lost and state.xid is None:
+            # Whoever asked for the end first, and so had the wire cut, knows the reason better.
+            self.end(self.ref.reason or CONNECTION_LOST)
+        else:
+            self.end(REASON_OF[state.outcome])
+
+    def _advise(self, error: Refusal, before: State) -> None:
+        """The next step is the transaction's, and not only the statement's."""
+        again = "begin again with pg_tx begin and repeat the whole transaction."
+        match self.state:
+            case Ended() if error.code not in {Code.COMMIT_UNKNOWN, Code.SESSION_ENDED}:
+                error.next = f"Nothing was kept: {again}"
+            case Failed() if before != self.state and error.code in {Code.SERIALIZATION_FAILURE, Code.DEADLOCK}:
+                error.next = f"Roll back with pg_tx rollback, then {again}"
+            case Failed(savepoints=savepoints) if before != self.state:
+                error.next = way_back(savepoints)
+            case Open() if error.cause.sqlstate is not None:
+                error.next = f"{error.next} The transaction is as it was before this call."
+            case _:
+                """The refusal's own advice is the best there is."""
+
+    def _warning(self, left_s: float) -> str | None:
+        if self._blocks:
+            pids = ", ".join(map(str, self._blocks))
+            return f"Others wait for locks that this transaction holds (backends {pids}): commit or roll back soon."
+        if left_s < _SHORT_S:
+            return f"This session ends in {left_s:.0f} s, whatever is called: commit or roll back now."
+        if self._idle_timeout_s < _SHORT_S:
+            return f"This session ends when {self._idle_timeout_s:g} s pass without a call."
+        return None
+
+
+def _tell(abandoned: Abandoned[Command, Reply]) -> str:
+    what = f"An earlier {abandoned.command.kind.replace('_', ' ')}, whose caller had left,"
+    match abandoned:
+        case Abandoned(error=Refusal() as error):
+            return f"{what} failed: {error.message}"
+        case Abandoned(reply=Ran(result=result)):
+            return f"{what} ran: {result.command or 'SELECT'}, {result.row_count} rows."
+        case _:
+            return f"{what} ran."
