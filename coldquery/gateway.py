@@ -6,20 +6,47 @@ Nothing here knows how it was asked.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+import structlog
+
+from actors import Clock, LoopClock
 from coldquery.errors import Code, Refusal
-from coldquery.policy import check_read
+from coldquery.policy import check_autocommit, check_read, check_session_statement, writes
 from coldquery.postgres.availability import Availability, Up
 from coldquery.postgres.connection import Limits, Result
+from coldquery.postgres.pool import Job, Pool
 from coldquery.postgres.target import Target
-from coldquery.reads import Read, ReadPool
+from coldquery.reads import Read
+from coldquery.sessions import Begin, SessionInfo, SessionLimits, SessionRoot
+from coldquery.sessions.commands import Command, Echo, Explain, Operation, Reply
+from coldquery.sessions.reaper import Reaper
 from coldquery.settings import Settings
+from coldquery.writes import Write
 
 type Phase = Literal["serving", "draining"]
+
+_log = structlog.get_logger(__name__)
+
+# From the end of the drain to the point where nobody waits any longer for what does not end.
+KILL_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls.
+
+    Attributes:
+        principal: whose sessions they may use, and whose theirs are.
+        client: their connection, where its end can be known and ends its sessions.
+    """
+
+    principal: str
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +54,15 @@ class Answer:
     """A result, and how long it took from the gateway's side, waiting for a connection included."""
 
     result: Result
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The results of a transaction that PostgreSQL has committed, and its id there, if it has written anything."""
+
+    results: tuple[Result, ...]
+    xid: str | None
     duration_ms: float
 
 
@@ -50,15 +86,34 @@ class Gateway:
     Args:
         settings: limits, pool sizes and time limits.
         reader: the database, as the role that reads.
+        writer: the same, as the role of sessions and writes; the reader's when None.
+        tag: what PostgreSQL shows of this gateway in `application_name`: coldquery/<node>/<boot>.
+        clock: what the lives of sessions are measured by; the event loop's when None.
         revive: what to do before each attempt to reach a database that is down.
 
     Use it as `async with Gateway(...) as gateway`, or call `open` and `close`.
     """
 
-    def __init__(self, settings: Settings, reader: Target, revive: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        reader: Target,
+        writer: Target | None = None,
+        *,
+        tag: str = "coldquery/local/0",
+        clock: Clock | None = None,
+        revive: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.settings = settings
         self.availability = Availability(reader, revive)
-        self._reads = ReadPool(reader, settings.read_pool_size, settings.pool_acquire_timeout_s)
+        clock = clock or LoopClock()
+        self._writer = writer or reader
+        self._reads = Pool(reader, settings.read_pool_size, settings.pool_acquire_timeout_s)
+        self._writes = Pool(self._writer, settings.write_pool_size, settings.pool_acquire_timeout_s)
+        bounds = _bounds(settings)
+        self._sessions = SessionRoot(self._writer, bounds, clock, tag)
+        self.reaper = Reaper(self._sessions, bounds, clock)
+        self._tasks: set[asyncio.Task[None]] = set()
         self._phase: Phase = "serving"
 
     async def open(self) -> None:
@@ -68,7 +123,14 @@ class Gateway:
             StartError: the database answered that the settings are wrong.
         """
         await self._reads.open()
+        await self._writes.open()
         await self.availability.start()
+        self._tasks = {
+            asyncio.create_task(self._sessions.spares.run(), name="spares"),
+            asyncio.create_task(self.reaper.run(), name="reaper"),
+        }
+
+    # Without a session.
 
     async def read(
         self,
@@ -89,29 +151,123 @@ class Gateway:
         Raises:
             Refusal: for every failure, as the catalogue says.
         """
-        started = time.perf_counter()
-        if self._phase == "draining":
-            raise Refusal(Code.SHUTTING_DOWN, "The gateway is stopping and takes no new work.")
-        settings = self.settings
-        read = Read(
-            sql,
-            params,
-            Limits(
-                max_rows=_within("max_rows", max_rows, settings.max_rows, settings.max_rows_limit),
-                max_bytes=settings.max_bytes,
-                max_cell_bytes=settings.max_cell_bytes,
-            ),
-            _within("timeout_ms", timeout_ms, settings.statement_timeout_ms, settings.max_statement_timeout_ms),
-        )
+        self._require_serving()
+        read = Read(sql, params, self.limits(max_rows), self.time_limit_ms(timeout_ms))
         check_read(sql)
+        return await self._timed(self._reads, read)
+
+    async def explain(self, explain: Explain) -> Answer:
+        """The plan of one statement, made where PostgreSQL refuses writes; with `analyze`, that of a read only.
+
+        Raises:
+            Refusal: as `read`.
+        """
+        self._require_serving()
+        check_session_statement(explain.sql)
+        # PostgreSQL plans a write only for a role that may do it.
+        pool = self._writes if writes(explain.sql) else self._reads
+        read = Read(explain.statement, explain.params, explain.limits, self.time_limit_ms(explain.timeout_ms))
+        return await self._timed(pool, read)
+
+    async def write(
+        self,
+        operations: Sequence[Operation],
+        options: Begin | None = None,
+        *,
+        max_rows: int | None = None,
+        timeout_ms: int | None = None,
+    ) -> Committed:
+        """Run statements as a transaction of their own: all of them are committed when this returns.
+
+        Args:
+            operations: at least one.
+            options: how the transaction is to be.
+            max_rows: as in `read`, for each.
+            timeout_ms: as in `read`, for each.
+
+        Raises:
+            Refusal: nothing was kept, but for `commit_unknown`, and `connection_lost` if it says so.
+        """
+        started = time.perf_counter()
+        self._require_serving()
+        write = Write(
+            tuple(operations),
+            self.limits(max_rows),
+            self.time_limit_ms(timeout_ms),
+            options or Begin(),
+            self._sessions.limits,
+            self._writer,
+        )
+        for operation in operations:
+            check_autocommit(operation.sql, alone=len(operations) == 1)
+        written = await self._on_pool(self._writes, write)
+        return Committed(written.results, written.xid, (time.perf_counter() - started) * 1000)
+
+    # In sessions.
+
+    async def begin(self, caller: Caller, options: Begin) -> Echo:
+        """Open a session with a transaction in it. `Echo.id` is its `session_id`.
+
+        Raises:
+            Refusal: nothing was opened.
+        """
+        self._require_serving()
         self.availability.require()
         try:
-            result = await self._reads.read(read)
+            return await self._sessions.begin(caller.principal, options, caller.client)
         except Refusal as refusal:
-            if refusal.code in {Code.DATABASE_UNAVAILABLE, Code.CONNECTION_LOST}:
-                self.availability.suspect()
+            self._suspect(refusal)
             raise
-        return Answer(result, (time.perf_counter() - started) * 1000)
+
+    async def ask(self, caller: Caller, session_id: str, command: Command) -> Reply:
+        """Have a session of the caller's run a command.
+
+        Raises:
+            Refusal: `session` tells how the session is then, where it lives.
+        """
+        try:
+            return await self._sessions.ask(caller.principal, session_id, command)
+        except Refusal as refusal:
+            self._suspect(refusal)
+            raise
+
+    def sessions(self, principal: str | None = None) -> tuple[SessionInfo, ...]:
+        """The open sessions, oldest first: all, or one principal's."""
+        return self._sessions.list(principal)
+
+    def evict(self, short_id: str) -> bool:
+        """End a session, rolling back its transaction. Returns whether there was exactly one of that short id."""
+        return self._sessions.evict(short_id)
+
+    def client_gone(self, client: str) -> int:
+        """End the sessions that a client opened and did not ask to keep. Returns how many."""
+        return self._sessions.client_gone(client)
+
+    # What a call may ask for.
+
+    def limits(self, max_rows: int | None) -> Limits:
+        """How much of an answer is sent: what the call asked for, within the settings.
+
+        Raises:
+            Refusal: it asked for too much.
+        """
+        settings = self.settings
+        return Limits(
+            max_rows=_within("max_rows", max_rows, settings.max_rows, settings.max_rows_limit),
+            max_bytes=settings.max_bytes,
+            max_cell_bytes=settings.max_cell_bytes,
+        )
+
+    def time_limit_ms(self, timeout_ms: int | None) -> int:
+        """How long PostgreSQL may work on a statement.
+
+        Raises:
+            Refusal: the call asked for too much.
+        """
+        settings = self.settings
+        return _within("timeout_ms", timeout_ms, settings.statement_timeout_ms, settings.max_statement_timeout_ms)
+
+    # The gateway itself.
 
     def health(self) -> Health:
         """What the health pages say."""
@@ -120,21 +276,42 @@ class Gateway:
             return Health(self._phase, "up", f"PostgreSQL {state.version}, {state.database} as {state.role}")
         return Health(self._phase, "down", state.reason)
 
-    async def reload(self, settings: Settings, reader: Target) -> None:
-        """Go on with other settings. No read fails by it: those under way end on the connections they have."""
+    async def reload(self, settings: Settings, reader: Target, writer: Target | None = None) -> None:
+        """Go on with other settings. No call fails by it: those under way end on the connections they have.
+
+        Sessions keep their connections and their limits; those to come get the new database, and the old limits.
+        """
         self.settings = settings
+        self._writer = writer or reader
         self.availability.retarget(reader)
-        await self._reads.swap(reader, settings.read_pool_size, settings.pool_acquire_timeout_s)
+        self._sessions.retarget(self._writer)
+        wait_s = settings.pool_acquire_timeout_s
+        await asyncio.gather(
+            self._reads.swap(reader, settings.read_pool_size, wait_s),
+            self._writes.swap(self._writer, settings.write_pool_size, wait_s),
+        )
 
     def drain(self) -> None:
         """Take no new work from now on; what is under way goes on."""
         self._phase = "draining"
 
     async def close(self) -> None:
-        """Drain, let the running reads end for up to `drain_timeout_s`, cancel the rest, and close every connection."""
+        """Drain, and let what runs end for up to `drain_timeout_s`; roll back the rest, and close every connection."""
         self.drain()
-        await self.availability.stop()
-        await self._reads.close(self.settings.drain_timeout_s)
+        for task in self._tasks:
+            task.cancel()
+        drain_s = self.settings.drain_timeout_s
+        closed = await asyncio.gather(
+            *self._tasks,
+            self.availability.stop(),
+            self._sessions.drain(drain_s, KILL_TIMEOUT_S),
+            self._reads.close(drain_s),
+            self._writes.close(drain_s),
+            return_exceptions=True,
+        )
+        for error in closed:
+            if isinstance(error, Exception):
+                _log.error("close_failed", exc_info=error)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -142,6 +319,45 @@ class Gateway:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    # Inner.
+
+    async def _timed(self, pool: Pool, read: Read) -> Answer:
+        started = time.perf_counter()
+        result = await self._on_pool(pool, read)
+        return Answer(result, (time.perf_counter() - started) * 1000)
+
+    async def _on_pool[T](self, pool: Pool, job: Job[T]) -> T:
+        self.availability.require()
+        try:
+            return await pool.run(job)
+        except Refusal as refusal:
+            self._suspect(refusal)
+            raise
+
+    def _require_serving(self) -> None:
+        if self._phase == "draining":
+            raise Refusal(Code.SHUTTING_DOWN, "The gateway is stopping and takes no new work.")
+
+    def _suspect(self, refusal: Refusal) -> None:
+        if refusal.code in {Code.DATABASE_UNAVAILABLE, Code.CONNECTION_LOST, Code.COMMIT_UNKNOWN}:
+            self.availability.suspect()
+
+
+def _bounds(settings: Settings) -> SessionLimits:
+    return SessionLimits(
+        max_sessions=settings.max_sessions,
+        max_sessions_per_principal=settings.max_sessions_per_principal,
+        idle_timeout_s=settings.idle_timeout_s,
+        max_lifetime_s=settings.max_lifetime_s,
+        spare_connections=settings.spare_connections,
+        statement_timeout_ms=settings.statement_timeout_ms,
+        lock_timeout_ms=settings.lock_timeout_ms,
+        commit_timeout_s=settings.commit_timeout_s,
+        reap_interval_s=settings.reap_interval_s,
+        max_blocking_s=settings.max_blocking_s,
+        end_blockers=settings.end_blockers,
+    )
 
 
 def _within(name: str, asked: int | None, default: int, largest: int) -> int:

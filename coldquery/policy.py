@@ -43,8 +43,8 @@ _TWO_PHASE = (
     "Commit with pg_tx commit, or roll back with pg_tx rollback.",
 )
 _BEGINS = (
-    "This session is a transaction already: {what} has no place in it.",
-    "For another transaction, call pg_tx begin: it opens another session.",
+    "Transactions are begun by pg_tx, not by {what}.",
+    "Call pg_tx begin: it opens a session with a transaction of its own.",
 )
 _CHARACTERISTICS = (
     "What kind of transaction this is was settled when it began: {what} comes too late.",
@@ -98,6 +98,14 @@ _REFUSED_IN_A_SESSION: dict[tuple[str, ...], tuple[str, str]] = {
     ),
 }
 
+_FORGOTTEN = (
+    "What {what} does lasts as long as a transaction or a connection, and without a session that is this call.",
+    "Open a transaction with pg_tx begin, and send it there.",
+)
+_REFUSED_WITHOUT_A_SESSION = {
+    *("close", "deallocate", "declare", "discard", "execute", "fetch", "lock", "move", "prepare", "reset", "set"),
+}
+
 _LOOKED_AT = {"copy", *(beginning[0] for beginning in _REFUSED_IN_A_SESSION)}
 _CLIENT_STREAM = re.compile(r"\b(?:stdin|stdout)\b", re.IGNORECASE)
 _WRITING = {"insert", "update", "delete", "merge", "with"}
@@ -149,6 +157,27 @@ def check_session_statement(sql: str) -> None:
             raise Refusal(Code.STATEMENT_NOT_ALLOWED, message.format(what=what), next=step)
     if words[:1] == ("copy",) and _CLIENT_STREAM.search(sql):
         raise Refusal(Code.STATEMENT_NOT_ALLOWED, _COPY_STREAM[0], next=_COPY_STREAM[1])
+
+
+def check_autocommit(sql: str, *, alone: bool) -> None:
+    """Refuse a statement that has no place in a transaction that begins and ends with this call.
+
+    Args:
+        sql: the statement.
+        alone: it is the only one of its transaction.
+
+    Raises:
+        Refusal: as `check_session_statement`.
+    """
+    check_session_statement(sql)
+    if alone and (word := first_word(sql)) in _REFUSED_WITHOUT_A_SESSION:
+        message, step = _FORGOTTEN
+        raise Refusal(Code.STATEMENT_NOT_ALLOWED, message.format(what=word.upper()), next=step)
+
+
+def writes(sql: str) -> bool:
+    """Whether the statement is one that writes, by its first word: for advice, and to choose a role that may."""
+    return first_word(sql) in {"insert", "update", "delete", "merge"}
 
 
 def returns_what_it_wrote(sql: str) -> bool:

@@ -6,21 +6,23 @@ import asyncio
 import contextlib
 import gc
 import os
+import re
 import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import override
 
 import structlog
 import uvicorn
+from pydantic import SecretStr
 
 from coldquery import banner
 from coldquery.errors import StartError
 from coldquery.gateway import Gateway
-from coldquery.postgres.embedded import READER, EmbeddedPostgres, default_home
+from coldquery.postgres.embedded import OWNER, READER, EmbeddedPostgres, Endpoint, default_home
 from coldquery.postgres.provision import load_demo
 from coldquery.postgres.target import Target
 from coldquery.settings import Loaded, Settings
@@ -35,11 +37,20 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The database that is served: how to reach it, where it is in a line for people, and how to bring it back."""
+    """What is served: the embedded server and where it listens, or neither where the settings name a database."""
 
-    dsn: str
-    place: str
     embedded: EmbeddedPostgres | None = None
+    endpoint: Endpoint | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the embedded server's data are, in a line for people; "" for a given database."""
+        return "" if self.embedded is None else self.embedded.describe()
+
+    def dsn(self, role: str) -> str:
+        """How a role reaches the embedded server."""
+        assert self.endpoint is not None  # noqa: S101 - without one the settings have a DSN
+        return self.endpoint.dsn(role)
 
     async def revive(self) -> None:
         """Start the embedded server again if it is gone. It runs in a thread: starting waits for processes."""
@@ -64,13 +75,13 @@ async def serve(load: Callable[[], Loaded]) -> None:
     settings = loaded.settings
     listener = _listen(settings) if settings.transport == "http" else None
     async with _database(settings) as database:
-        boot = secrets.token_hex(4)
+        tag = f"coldquery/{_node()}/{secrets.token_hex(4)}"
 
-        def reader(settings: Settings) -> Target:
-            return _reader(settings, database, boot)
+        def targets(settings: Settings) -> tuple[Target, Target]:
+            return _targets(settings, database, tag)
 
-        async with Gateway(settings, reader(settings), database.revive) as gateway:
-            stop = _on_signals(gateway, lambda: _reload(gateway, load, reader))
+        async with Gateway(settings, *targets(settings), tag=tag, revive=database.revive) as gateway:
+            stop = _on_signals(gateway, lambda: _reload(gateway, load, targets))
             if listener is None:
                 await _serve_stdio(gateway, loaded, database, stop)
             else:
@@ -143,9 +154,8 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[Database]:
-    dsn = settings.reader_dsn or settings.dsn
-    if dsn is not None:
-        yield Database(dsn.get_secret_value(), "")
+    if settings.dsn or settings.reader_dsn:
+        yield Database()
         return
     embedded = EmbeddedPostgres(
         settings.data_dir or default_home(settings.pg_bin),
@@ -157,29 +167,40 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
     # While the server starts in its thread, the slowest import is done here.
     import coldquery.mcp.server  # noqa: F401, PLC0415
 
-    endpoint_dsn = await starting
+    endpoint = await starting
     try:
-        yield Database(endpoint_dsn, embedded.describe(), embedded)
+        yield Database(embedded, endpoint)
     finally:
         await loop.run_in_executor(_starter, embedded.stop)
 
 
-def _start_embedded(embedded: EmbeddedPostgres, demo: bool) -> str:
+def _start_embedded(embedded: EmbeddedPostgres, demo: bool) -> Endpoint:
     endpoint = embedded.start()
     if demo:
         load_demo(endpoint, embedded.bin_dir)
-    return endpoint.dsn(READER)
+    return endpoint
 
 
-def _reader(settings: Settings, database: Database, boot: str) -> Target:
-    given = settings.reader_dsn or settings.dsn
-    return Target(
-        dsn=given.get_secret_value() if given else database.dsn,
-        password=settings.password.get_secret_value() if settings.password else None,
-        application_name=f"coldquery/{socket.gethostname()[:20]}/{boot}/read",
+def _targets(settings: Settings, database: Database, tag: str) -> tuple[Target, Target]:
+    """The database as the role that reads, and as the one that sessions and writes use. One DSN serves for both."""
+    reader = Target(
+        dsn=_secret(settings.reader_dsn or settings.dsn) or database.dsn(READER),
+        password=_secret(settings.password),
+        application_name=f"{tag}/read",
         connect_timeout_s=settings.connect_timeout_s,
         settings={"lock_timeout": f"{settings.lock_timeout_ms}ms"},
     )
+    dsn = _secret(settings.dsn or settings.reader_dsn) or database.dsn(OWNER)
+    return reader, replace(reader, dsn=dsn, application_name=f"{tag}/write")
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
+
+
+def _node() -> str:
+    """This machine's name, as far as it fits into an application_name with the rest (63 bytes)."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", socket.gethostname())[:20]
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -217,14 +238,16 @@ def _on_signals(gateway: Gateway, reload: Callable[[], asyncio.Task[None]]) -> a
     return stop
 
 
-def _reload(gateway: Gateway, load: Callable[[], Loaded], reader: Callable[[Settings], Target]) -> asyncio.Task[None]:
+def _reload(
+    gateway: Gateway, load: Callable[[], Loaded], targets: Callable[[Settings], tuple[Target, Target]]
+) -> asyncio.Task[None]:
     async def reload() -> None:
         try:
             settings = load().settings
         except StartError as error:
             _log.error("reload_refused", reason=str(error), next=error.next)
             return
-        await gateway.reload(settings, reader(settings))
+        await gateway.reload(settings, *targets(settings))
         _log.info("reloaded")
 
     return asyncio.create_task(reload())

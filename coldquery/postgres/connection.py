@@ -81,8 +81,20 @@ class Result:
     truncated: Truncation | None
 
 
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """PostgreSQL's process of a connection. A pid is used again one day; with its start it is unique."""
+
+    pid: int
+    started_us: int
+
+
 class Connection(asyncpg.Connection):
-    """An asyncpg connection with `run`, `interrupt` and more. It has one owner, and runs one statement at a time."""
+    """An asyncpg connection with `run`, `interrupt` and more. It has one owner, and runs one statement at a time.
+
+    Attributes:
+        backend: what is at the other end; `Target.connect` asks.
+    """
 
     if TYPE_CHECKING:  # what asyncpg's stubs leave out
         _addr: Any
@@ -92,6 +104,7 @@ class Connection(asyncpg.Connection):
         _drop_local_statement_cache: Callable[[], None]
         _get_statement: Callable[..., Awaitable[Any]]
 
+    backend: Backend
     _answered: asyncio.Future[None] | None = None
     _interruption: asyncio.Task[None] | None = None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from coldquery.postgres.connection import Connection
+from coldquery.postgres.connection import Backend, Connection
 from coldquery.postgres.values import install_codecs
 
 # Text forms that do not depend on the role's or the database's taste, and limits that PostgreSQL holds by itself when
@@ -29,9 +29,12 @@ _SESSION_SETTINGS = {
 # One query for all, after connecting: startup parameters would be refused by a PgBouncer in between.
 # Settings differ between majors (and some are refused on a Unix socket), so only those that are known are set.
 _APPLY_SETTINGS = """
-SELECT set_config(s.name, w.value, false)
-FROM unnest($1::text[], $2::text[]) AS w (name, value)
-JOIN pg_catalog.pg_settings AS s ON lower(s.name) = lower(w.name)
+SELECT a.pid, (extract(epoch FROM a.backend_start) * 1000000)::bigint AS started_us, (
+    SELECT count(set_config(s.name, w.value, false))
+    FROM unnest($1::text[], $2::text[]) AS w (name, value)
+    JOIN pg_catalog.pg_settings AS s ON lower(s.name) = lower(w.name)
+)
+FROM pg_stat_activity AS a WHERE a.pid = pg_backend_pid()
 """
 
 
@@ -69,18 +72,26 @@ class Target:
         try:
             await install_codecs(connection)
             connection.set_keepalive(idle_s=30, interval_s=10, probes=3)
-            wanted = {**_SESSION_SETTINGS, **self.settings}
-            await connection.fetch(_APPLY_SETTINGS, list(wanted), list(wanted.values()), timeout=self.connect_timeout_s)
+            await self.configure(connection)
         except BaseException:
             connection.terminate()
             raise
         return connection
 
+    async def configure(self, connection: Connection) -> None:
+        """Set what every connection has, and ask who is at its other end. For one that was reset, too."""
+        wanted = {**_SESSION_SETTINGS, **self.settings}
+        row = await connection.fetchrow(
+            _APPLY_SETTINGS, list(wanted), list(wanted.values()), timeout=self.connect_timeout_s
+        )
+        assert row is not None  # noqa: S101 - a backend that answers is in its own list
+        connection.backend = Backend(row["pid"], row["started_us"])
+
     def pool(self, size: int) -> asyncpg.Pool:
         """A pool that opens its connections on demand, at most `size`. `await` it before use; that connects nowhere.
 
-        Cleaning a connection before its next use is left to the borrower (coldquery/reads.py), who can do it in one
-        trip with its ROLLBACK.
+        Cleaning a connection before its next use is left to the borrower (coldquery/postgres/pool.py), who can do it in
+        one trip with its ROLLBACK.
         """
 
         async def connect(*_: Any, **__: Any) -> Connection:

@@ -95,6 +95,13 @@ class Explain(_Message):
     limits: Limits
     timeout_ms: int | None = Field(default=None, ge=1)
 
+    @property
+    def statement(self) -> str:
+        """The EXPLAIN itself. Its options stand in parentheses, so that the caller's text can't begin with others."""
+        wanted = {"ANALYZE": self.analyze, "VERBOSE": self.verbose, "BUFFERS": self.buffers}
+        options = ", ".join([f"FORMAT {self.format.upper()}", *(name for name, on in wanted.items() if on)])
+        return f"EXPLAIN ({options}) {self.sql}"
+
 
 class Operation(_Message):
     """One statement of a batch."""
@@ -104,21 +111,18 @@ class Operation(_Message):
 
 
 class Batch(_Message):
-    """Statements that all take effect, or none.
+    """Statements that all take effect, or none. The transaction goes on after them, or as it was before.
 
     Attributes:
         operations: in their order.
         limits: rows and cells for each of them; the bytes for all together.
         timeout_ms: for each of them.
-        commit: make a whole transaction of it: commit when all is well, end the session with a rollback when not.
-            Otherwise the transaction goes on after the batch, or as before it.
     """
 
     kind: Literal["batch"] = "batch"
     operations: tuple[Operation, ...] = Field(min_length=1, max_length=1000)
     limits: Limits
     timeout_ms: int | None = Field(default=None, ge=1)
-    commit: bool = False
 
 
 class Savepoint(_Message):
@@ -201,12 +205,10 @@ class Ran(_Message):
 
 
 class BatchRan(_Message):
-    """All operations have run. `outcome` and `xid` are those of the COMMIT, where the batch was a transaction."""
+    """All operations have run."""
 
     kind: Literal["batch_ran"] = "batch_ran"
     results: tuple[Result, ...]
-    outcome: Outcome | None
-    xid: str | None
     echo: Echo
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import asyncpg
 
-from coldquery.postgres.connection import Connection
+from coldquery.postgres.connection import Backend, Connection
 from coldquery.postgres.target import Target
 from coldquery.sessions.commands import Outcome
 
@@ -22,14 +22,6 @@ POLL_S = 0.05
 ASK_TIMEOUT_S = 2.0
 # A COMMIT that is on its way gets so long to arrive before its backend is terminated, which settles the question.
 PATIENCE_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """PostgreSQL's process of a connection. A pid is used again one day; with its start it is unique."""
-
-    pid: int
-    started_us: int
 
 
 async def settle(target: Target, xid: str, backend: Backend, timeout_s: float) -> Outcome:

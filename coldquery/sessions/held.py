@@ -6,19 +6,19 @@ Nothing here knows of actors. Whoever holds the transaction runs one thing at a 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
 import asyncpg
 
 from coldquery.errors import Code, Refusal
-from coldquery.postgres.connection import Connection, Limits, Result
+from coldquery.postgres.connection import Backend, Connection, Limits, Result
 from coldquery.postgres.outcome import connection_problem, is_lost, refusal
 from coldquery.postgres.target import Target
 from coldquery.sessions.commands import Begin, Outcome, Release, RollbackTo, Savepoint
-from coldquery.sessions.commit import Backend, settle
+from coldquery.sessions.commit import settle
 from coldquery.sessions.limits import SessionLimits
+from coldquery.sessions.spares import Spares
 from coldquery.sessions.transaction import Done, Ended, Error, Event, NotSent, Open, State, after
 
 # What the driver raises while a statement runs. ValueError: an answer, or a parameter, that can't be put into words.
@@ -33,35 +33,31 @@ DRIVER_ERRORS = (
 # https://www.postgresql.org/docs/current/sql-set-transaction.html
 READ_ONLY = "SET TRANSACTION READ ONLY"
 
-_WHO = """
-SELECT pid, (extract(epoch FROM backend_start) * 1000000)::bigint AS started_us
-FROM pg_stat_activity WHERE pid = pg_backend_pid()
-"""
 _XID = "SELECT pg_current_xact_id_if_assigned()::text"
 _ONE_ROW = Limits(max_rows=1, max_bytes=1 << 20, max_cell_bytes=1 << 20)
 
 # The gateway's own savepoint. A caller's of the same name does no harm: ours is always the inner one, and soon gone.
 _FRAME = '"coldquery frame"'
 _CLOSE_TIMEOUT_S = 2.0
+# A spare connection that is slower than this is taken for dead.
+SPARE_TIMEOUT_S = 2.0
 
 
 class HeldTransaction:
     """Open from `begin` on. `state` is what PostgreSQL last said.
 
     Args:
-        connection: nobody else's.
-        backend: PostgreSQL's process behind it.
+        connection: nobody else's, with a transaction open on it.
         limits: of the session.
         target: to ask on another connection what became of a COMMIT.
         read_only: it began as such.
     """
 
     def __init__(
-        self, connection: Connection, backend: Backend, limits: SessionLimits, target: Target, *, read_only: bool
+        self, connection: Connection, limits: SessionLimits, target: Target, *, read_only: bool = False
     ) -> None:
         self.state: State = Open()
         self.connection = connection
-        self.backend = backend
         self._limits = limits
         self._target = target
         self._statement_timeout_ms: int | None = limits.statement_timeout_ms
@@ -69,29 +65,36 @@ class HeldTransaction:
         self._has_snapshot = read_only
 
     @classmethod
-    async def begin(cls, target: Target, options: Begin, limits: SessionLimits) -> Self:
-        """Open the connection and the transaction.
+    async def begin(cls, spares: Spares, name: str, options: Begin, limits: SessionLimits) -> Self:
+        """Open the transaction on a spare connection, or on one that is opened for it, and show it under a name.
 
         Raises:
             Refusal: `database_unavailable`. Then, and when cancelled, nothing is left open.
         """
-        idle_timeout_s = options.idle_timeout_s or limits.idle_timeout_s
-        settings = {**target.settings, **limits.backstops(idle_timeout_s)}
+        # One trip. What is set before BEGIN belongs to the same transaction, but to none of its savepoints.
+        # https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
+        settings = {"application_name": name}
+        if options.idle_timeout_s is not None:
+            settings |= limits.backstops(options.idle_timeout_s)
+        opening = [f"SET {setting} = {_literal(value)}" for setting, value in settings.items()]
+        sql = "; ".join([*opening, options.sql])
+        target = spares.target
         connection: Connection | None = None
         try:
-            connection = await replace(target, settings=settings).connect()
-            with connection.cut_after(limits.control_timeout_s):
-                row = await connection.fetchrow(_WHO)
-                await connection.execute(options.sql)
-        except BaseException as error:
-            if connection is not None:
-                connection.terminate()
-            if not isinstance(error, DRIVER_ERRORS):
-                raise
-            message = f"The session could not be opened: {connection_problem(error)}."
-            raise Refusal(Code.DATABASE_UNAVAILABLE, message, retry_after_s=1.0) from None
-        assert row is not None  # noqa: S101 - a backend that answers is in its own list
-        return cls(connection, Backend(row["pid"], row["started_us"]), limits, target, read_only=options.read_only)
+            if (spare := spares.take()) is not None:
+                # It may have died unnoticed. Nothing but BEGIN was sent, so that another may take its place.
+                with suppress(*DRIVER_ERRORS):
+                    connection = await _say(sql, spare, SPARE_TIMEOUT_S)
+            if connection is None:
+                connection = await _say(sql, await target.connect(), limits.control_timeout_s)
+        except DRIVER_ERRORS as error:
+            raise unavailable(connection_problem(error)) from None
+        return cls(connection, limits, target, read_only=options.read_only)
+
+    @property
+    def backend(self) -> Backend:
+        """PostgreSQL's process behind it."""
+        return self.connection.backend
 
     # Statements.
 
@@ -271,6 +274,24 @@ def _event(error: Exception, connection: Connection) -> Event:
     if isinstance(error, asyncpg.PostgresError) and error.severity is not None:
         return Error(error.sqlstate or "XX000")
     return NotSent()
+
+
+def unavailable(problem: str) -> Refusal:
+    """No connection for a new session."""
+    return Refusal(Code.DATABASE_UNAVAILABLE, f"The session could not be opened: {problem}.", retry_after_s=1.0)
+
+
+async def _say(sql: str, connection: Connection, timeout_s: float) -> Connection:
+    try:
+        await connection.control(sql, timeout_s)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _quote(name: str) -> str:

@@ -18,6 +18,7 @@ class SessionLimits:
         max_sessions_per_principal: of one principal; None is without a limit of its own.
         idle_timeout_s: since the last command ended; a session can ask for less at begin.
         max_lifetime_s: since begin.
+        spare_connections: how many are opened ahead for the sessions to come.
         begin_timeout_s: for connecting and BEGIN.
         statement_timeout_ms: for a statement that does not say otherwise.
         lock_timeout_ms: how long a statement may wait for a lock.
@@ -36,6 +37,7 @@ class SessionLimits:
     max_sessions_per_principal: int | None = None
     idle_timeout_s: float = 1800.0
     max_lifetime_s: float = 14400.0
+    spare_connections: int = 1
     begin_timeout_s: float = 10.0
     statement_timeout_ms: int = 30_000
     lock_timeout_ms: int = 5_000

@@ -18,10 +18,9 @@ import asyncpg
 import structlog
 
 from actors import Clock
-from coldquery.postgres.connection import Connection
+from coldquery.postgres.connection import Backend, Connection
 from coldquery.postgres.outcome import connection_problem
 from coldquery.postgres.target import Target
-from coldquery.sessions.commit import Backend
 from coldquery.sessions.limits import SessionLimits
 
 QUESTION_TIMEOUT_S = 5.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 import structlog
@@ -27,11 +27,13 @@ from actors import (
 )
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.target import Target
-from coldquery.sessions.commands import Batch, BatchRan, Begin, Command, Echo, Explain, Query, Reply
+from coldquery.sessions.commands import Batch, Begin, Command, Echo, Explain, Query, Reply
+from coldquery.sessions.held import unavailable
 from coldquery.sessions.limits import SessionLimits
 from coldquery.sessions.reaper import ActorFact, Kind, Verdict
 from coldquery.sessions.session import CLIENT_GONE, CONNECTION_LOST, Blocking, SessionActor, Snapshot
-from coldquery.sessions.stories import ended, no_slot, out_of_time, unavailable
+from coldquery.sessions.spares import Spares
+from coldquery.sessions.stories import ended, no_slot, out_of_time
 from coldquery.sessions.transaction import Ended, words
 
 ID_BYTES = 24  # 192 random bits; those that the short id shows are not among the 128 that must stay secret
@@ -66,13 +68,16 @@ class SessionRoot:
         limits: what bounds them.
         clock: what their lives are measured by.
         tag: what PostgreSQL shows of this gateway in `application_name`: coldquery/<node>/<boot>.
+
+    Attributes:
+        spares: the connections for the sessions to come.
     """
 
     def __init__(self, target: Target, limits: SessionLimits, clock: Clock, tag: str) -> None:
         self.limits = limits
         self.tag = tag
         self.clock = clock
-        self._target = target
+        self.spares = Spares(target, limits.backstops(limits.idle_timeout_s), tag, limits.spare_connections)
         self._gone: OrderedDict[str, None] = OrderedDict()
         self._actors: dict[str, SessionActor] = {}
         # Those that have ended with their connection open: none, unless there is a defect.
@@ -95,11 +100,11 @@ class SessionRoot:
     @property
     def target(self) -> Target:
         """The database that new sessions open their connections to."""
-        return self._target
+        return self.spares.target
 
     def retarget(self, target: Target) -> None:
         """New sessions connect so from now on; those that are open keep their connections."""
-        self._target = target
+        self.spares.retarget(target)
 
     async def begin(self, principal: str, options: Begin, client: str | None = None) -> Echo:
         """Open a session with its transaction. `Echo.id` is the `session_id`.
@@ -122,8 +127,8 @@ class SessionRoot:
                 next=f"Pass an `idle_timeout_s` up to {limits.idle_timeout_s:g}, or leave it out.",
             )
         id = secrets.token_urlsafe(ID_BYTES)  # noqa: A001 - the field's name
-        target = replace(self._target, application_name=f"{self.tag}/{id[:SHORT_ID_LENGTH]}")
-        actor = SessionActor(id, target, options, limits=limits, clock=self.clock, client=client)
+        name = f"{self.tag}/{id[:SHORT_ID_LENGTH]}"
+        actor = SessionActor(id, name, self.spares, options, limits=limits, clock=self.clock, client=client)
         self._actors[id] = actor
         try:
             await self._start(actor, id, principal)
@@ -164,20 +169,6 @@ class SessionRoot:
         except ActorStopped as error:
             raise self._ended_under(ref, started=error.started) from None
 
-    async def transact(
-        self, principal: str, batch: Batch, options: Begin | None = None, timeout_s: float | None = None
-    ) -> BatchRan:
-        """Run a batch as a transaction of its own, in a session that nobody else sees and that ends with it."""
-        echo = await self.begin(principal, options or Begin())
-        try:
-            whole = batch.model_copy(update={"commit": True})
-            reply = await self.ask(principal, echo.id, whole, timeout_s)
-        finally:
-            # Does nothing but when the caller has left, or was never answered.
-            self._supervisor.evict(echo.id, CLIENT_GONE)
-        assert isinstance(reply, BatchRan)  # noqa: S101 - that is what a batch is answered with
-        return reply
-
     def deadline_s(self, command: Command) -> float:
         """How long a caller should wait at most, if it does not know better."""
         statement_s = self.limits.statement_timeout_ms / 1000
@@ -185,7 +176,7 @@ class SessionRoot:
             case Query(timeout_ms=ms) | Explain(timeout_ms=ms):
                 return (ms / 1000 if ms else statement_s) + DEADLINE_MARGIN_S
             case Batch(timeout_ms=ms, operations=operations):
-                whole_s = len(operations) * (ms / 1000 if ms else statement_s) + self.limits.commit_timeout_s
+                whole_s = len(operations) * (ms / 1000 if ms else statement_s)
                 return min(whole_s + DEADLINE_MARGIN_S, self.limits.max_lifetime_s)
             case _:
                 return self.limits.commit_timeout_s + DEADLINE_MARGIN_S

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, assert_never, override
 
 from actors import Abandoned, Actor, Clock, ExitReason, Phase
 from coldquery.errors import Code, Refusal
 from coldquery.policy import check_session_statement, returns_what_it_wrote
-from coldquery.postgres.connection import Result
-from coldquery.postgres.target import Target
+from coldquery.postgres.connection import Backend, Result
 from coldquery.sessions import status
+from coldquery.sessions.batch import run_all
 from coldquery.sessions.commands import (
     Batch,
     BatchRan,
@@ -25,7 +25,6 @@ from coldquery.sessions.commands import (
     Inspect,
     Inspected,
     Moved,
-    Operation,
     Outcome,
     Query,
     Ran,
@@ -35,9 +34,9 @@ from coldquery.sessions.commands import (
     RollbackTo,
     Savepoint,
 )
-from coldquery.sessions.commit import Backend
-from coldquery.sessions.held import READ_ONLY, HeldTransaction
+from coldquery.sessions.held import READ_ONLY, HeldTransaction, unavailable
 from coldquery.sessions.limits import SessionLimits
+from coldquery.sessions.spares import Spares
 from coldquery.sessions.transaction import Ended, Failed, Open, State, allow, way_back, words
 
 CONNECTION_LOST = "connection_lost"
@@ -83,7 +82,8 @@ class SessionActor(Actor[Command, Reply]):
 
     Args:
         id: the `session_id`.
-        target: the database.
+        name: what pg_stat_activity shows of it.
+        spares: where its connection comes from.
         options: how the session is to be.
         limits: what bounds it.
         clock: for its age.
@@ -97,7 +97,8 @@ class SessionActor(Actor[Command, Reply]):
     def __init__(
         self,
         id: str,  # noqa: A002 - the field's name
-        target: Target,
+        name: str,
+        spares: Spares,
         options: Begin,
         *,
         limits: SessionLimits,
@@ -107,7 +108,8 @@ class SessionActor(Actor[Command, Reply]):
         self.options = options
         self.client = client
         self._id = id
-        self._target = target
+        self._name = name
+        self._spares = spares
         self._limits = limits
         self._clock = clock
         self._held: HeldTransaction | None = None
@@ -118,10 +120,10 @@ class SessionActor(Actor[Command, Reply]):
 
     @override
     async def setup(self) -> None:
-        self._held = await HeldTransaction.begin(self._target, self.options, self._limits)
+        self._held = await HeldTransaction.begin(self._spares, self._name, self.options, self._limits)
         self._held.connection.add_termination_listener(self._broke)
         if self._held.connection.is_closed():
-            raise Refusal(Code.DATABASE_UNAVAILABLE, "The connection broke as soon as it was open.", retry_after_s=1.0)
+            raise unavailable("the connection broke as soon as it was open")
 
     @override
     async def receive(self, command: Command) -> Reply:
@@ -221,10 +223,8 @@ class SessionActor(Actor[Command, Reply]):
                 return Ran(result=await self._query(command), echo=self.echo())
             case Explain():
                 return Ran(result=await self._explain(command), echo=self.echo())
-            case Batch(commit=False):
-                return await self._batch(command)
             case Batch():
-                return await self._whole_batch(command)
+                return await self._batch(command)
             case Savepoint() | RollbackTo() | Release():
                 await self._transaction.move(command)
                 return Moved(echo=self.echo())
@@ -240,65 +240,32 @@ class SessionActor(Actor[Command, Reply]):
     async def _query(self, query: Query) -> Result:
         check_session_statement(query.sql)
         held = self._transaction
-        operation = Operation(sql=query.sql, params=query.params)
         if query.access == "read":
             async with held.frame(READ_ONLY, timeout_ms=query.timeout_ms, undo=True):
-                return await self._run(operation, query)
+                return await self._run(query.sql, query)
         if self.options.auto_savepoint:
             async with held.frame(timeout_ms=query.timeout_ms, undo=False):
-                return await self._run(operation, query)
+                return await self._run(query.sql, query)
         await held.limit_time(query.timeout_ms)
-        return await self._run(operation, query)
+        return await self._run(query.sql, query)
 
     async def _explain(self, explain: Explain) -> Result:
         check_session_statement(explain.sql)
-        wanted = {"ANALYZE": explain.analyze, "VERBOSE": explain.verbose, "BUFFERS": explain.buffers}
-        # Always in parentheses: then the caller's text can't begin with an ANALYZE of its own.
-        options = ", ".join([f"FORMAT {explain.format.upper()}", *(name for name, on in wanted.items() if on)])
-        operation = Operation(sql=f"EXPLAIN ({options}) {explain.sql}", params=explain.params)
         settings = () if explain.analyze else (READ_ONLY,)
         async with self._transaction.frame(*settings, timeout_ms=explain.timeout_ms, undo=True):
-            return await self._run(operation, explain)
+            return await self._run(explain.statement, explain)
 
     async def _batch(self, batch: Batch) -> BatchRan:
         for operation in batch.operations:
             check_session_statement(operation.sql)
         async with self._transaction.frame(timeout_ms=batch.timeout_ms, undo=False):
-            results = await self._operations(batch)
-        return BatchRan(results=results, outcome=None, xid=None, echo=self.echo())
+            results = await run_all(self._transaction, batch.operations, batch.limits, self._require_wanted)
+        return BatchRan(results=results, echo=self.echo())
 
-    async def _whole_batch(self, batch: Batch) -> BatchRan:
-        try:
-            for operation in batch.operations:
-                check_session_statement(operation.sql)
-            await self._transaction.limit_time(batch.timeout_ms)
-            results = await self._operations(batch)
-            self._require_wanted()
-            ended = await self._commit()
-        except Refusal:
-            await self._transaction.roll_back()
-            raise
-        return BatchRan(results=results, outcome=ended.outcome, xid=ended.xid, echo=self.echo())
-
-    async def _operations(self, batch: Batch) -> tuple[Result, ...]:
-        results: list[Result] = []
-        left = batch.limits.max_bytes
-        for number, operation in enumerate(batch.operations, 1):
-            room = batch.model_copy(update={"limits": replace(batch.limits, max_bytes=max(left, 2))})
-            try:
-                result = await self._run(operation, room)
-            except Refusal as error:
-                whole = len(batch.operations)
-                error.message = f"Operation {number} of {whole} failed, and nothing of them was kept: {error.message}"
-                raise
-            left -= len(result.rows_json)
-            results.append(result)
-        return tuple(results)
-
-    async def _run(self, operation: Operation, asked: Query | Explain | Batch) -> Result:
+    async def _run(self, sql: str, asked: Query | Explain) -> Result:
         self._require_wanted()
-        complete = not (isinstance(asked, Query) and asked.access == "read") and returns_what_it_wrote(operation.sql)
-        return await self._transaction.run(operation.sql, operation.params, asked.limits, complete=complete)
+        complete = isinstance(asked, Query) and asked.access == "write" and returns_what_it_wrote(sql)
+        return await self._transaction.run(sql, asked.params, asked.limits, complete=complete)
 
     async def _commit(self) -> Ended:
         left_s = math.inf if self.running is None else self.running.deadline - asyncio.get_running_loop().time()

@@ -58,8 +58,3 @@ def out_of_time(error: AskTimeout) -> Refusal:
     refusal = Refusal(Code.DEADLINE_EXCEEDED, f"No answer within {error.timeout_s:g} s. {fate}", next=step)
     refusal.retryable = not error.started
     return refusal
-
-
-def unavailable(problem: str) -> Refusal:
-    """No connection for a new session."""
-    return Refusal(Code.DATABASE_UNAVAILABLE, f"The session could not be opened: {problem}.", retry_after_s=1.0)

@@ -64,8 +64,11 @@ class Settings(BaseModel):
     )
     allowed_origins: tuple[str, ...] = Field(default=(), description="Web origins whose pages may call the gateway.")
     read_pool_size: int = Field(default=10, ge=1, le=200, description="Connections for reads, at most.")
+    write_pool_size: int = Field(
+        default=5, ge=1, le=200, description="Connections for writes without a session, at most."
+    )
     connect_timeout_s: Seconds = Field(default=5.0, description="How long opening a connection may take.")
-    pool_acquire_timeout_s: Seconds = Field(default=5.0, description="How long a read may wait for a connection.")
+    pool_acquire_timeout_s: Seconds = Field(default=5.0, description="How long a call may wait for a connection.")
     statement_timeout_ms: Milliseconds = Field(
         default=30_000, description="How long PostgreSQL may work on a statement."
     )
@@ -81,6 +84,30 @@ class Settings(BaseModel):
     )
     max_bytes: int = Field(default=1 << 20, ge=1_024, le=1 << 28, description="Bytes of an answer's rows as JSON.")
     max_cell_bytes: int = Field(default=1 << 16, ge=64, le=1 << 28, description="Bytes of one value; the rest is cut.")
+    max_sessions: int = Field(
+        default=10, ge=1, le=10_000, description="Sessions, each with a connection of its own, at most."
+    )
+    max_sessions_per_principal: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Sessions of one caller, at most. By default only `max_sessions` counts.",
+    )
+    spare_connections: int = Field(
+        default=1, ge=0, le=100, description="Connections opened ahead, so that beginning a session need not wait."
+    )
+    idle_timeout_s: Seconds = Field(
+        default=1_800.0, description="A session that nobody calls for so long ends, and rolls back."
+    )
+    max_lifetime_s: Seconds = Field(default=14_400.0, description="A session ends after so long in any case.")
+    commit_timeout_s: Seconds = Field(
+        default=30.0, description="For a COMMIT, and for finding out about one whose answer was lost."
+    )
+    reap_interval_s: Seconds = Field(default=10.0, description="From one search for leaks to the next.")
+    max_blocking_s: Seconds = Field(
+        default=60.0, description="A session that stands idle in others' way for so long is taken for a leak."
+    )
+    end_blockers: bool = Field(default=False, description="End such a session, instead of only warning its owner.")
     drain_timeout_s: Seconds = Field(
         default=10.0, description="How long running calls may go on after a signal to stop."
     )
@@ -139,7 +166,11 @@ class Settings(BaseModel):
                 "other machines reach this address, and there is no authentication yet, so anyone who reaches the port "
                 "could read the database; keep 127.0.0.1, or say allow_unauthenticated if the network is yours",
             )
-        for name, limit in (("statement_timeout_ms", "max_statement_timeout_ms"), ("max_rows", "max_rows_limit")):
+        for name, limit in (
+            ("statement_timeout_ms", "max_statement_timeout_ms"),
+            ("max_rows", "max_rows_limit"),
+            ("idle_timeout_s", "max_lifetime_s"),
+        ):
             if getattr(self, name) > getattr(self, limit):
                 yield Conflict((name, limit), f"must not be larger than {limit}, which is {getattr(self, limit)}")
         if self.demo and (self.dsn or self.reader_dsn):

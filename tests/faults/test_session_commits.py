@@ -12,15 +12,17 @@ import pytest
 
 from actors import LoopClock
 from coldquery.errors import Code, Refusal
+from coldquery.postgres.connection import Backend
+from coldquery.postgres.pool import Pool
 from coldquery.postgres.target import Target
-from coldquery.sessions import SessionRoot
-from coldquery.sessions.commands import Batch, Commit, Operation, Outcome
-from coldquery.sessions.commit import Backend, settle
+from coldquery.sessions import Begin, SessionLimits, SessionRoot
+from coldquery.sessions.commands import Commit, Operation, Outcome
+from coldquery.sessions.commit import settle
 from coldquery.sessions.held import HeldTransaction
+from coldquery.writes import Write, Written
 from tests.conftest import TestDatabase
 from tests.faults.proxy import Proxy
 from tests.integration.sessions.asking import (
-    ANN,
     LIMITS,
     SLEEPING,
     Session,
@@ -88,6 +90,27 @@ async def count(fault: Fault) -> int:
     return int(await fault.observer.fetchval("SELECT count(*) FROM t"))
 
 
+async def write(fault: Fault, sql: str, *, commit_timeout_s: float = 5) -> Written:
+    """One write without a session."""
+    pool = Pool(fault.root.target, size=1, acquire_timeout_s=2)
+    await pool.open()
+    bounds = SessionLimits(commit_timeout_s=commit_timeout_s)
+    try:
+        return await pool.run(Write((Operation(sql=sql),), LIMITS, 5_000, Begin(), bounds, fault.root.target))
+    finally:
+        await pool.close(timeout_s=1)
+
+
+async def test_a_statement_that_runs_alone_and_is_cut_off_may_have_taken_effect(fault: Fault) -> None:
+    call = asyncio.create_task(write(fault, "DO 'BEGIN INSERT INTO t VALUES (1); COMMIT; PERFORM pg_sleep(60); END'"))
+    await until(fault.observer, SLEEPING, wanted=1)
+    fault.proxy.cut()
+    with pytest.raises(Refusal, match="may have taken effect") as caught:
+        await call
+    assert (caught.value.code, caught.value.retryable) == (Code.CONNECTION_LOST, False)
+    assert await count(fault) == 1
+
+
 @pytest.mark.parametrize("loss", ["answer", "answer, silently"])
 async def test_a_commit_whose_answer_is_lost_is_found_out_to_be_committed(fault: Fault, loss: Loss) -> None:
     session = await Session.begin(fault.root)
@@ -110,11 +133,14 @@ async def test_a_commit_that_is_lost_is_found_out_to_be_rolled_back(fault: Fault
     assert await count(fault) == 0
 
 
-async def test_a_batch_whose_commit_is_lost_is_told_as_it_is(fault: Fault) -> None:
+async def test_a_write_whose_commit_is_lost_is_told_as_it_is(fault: Fault) -> None:
     fault.proxy.lose = "answer"
-    batch = Batch(operations=(Operation(sql="INSERT INTO t VALUES (1)"),), limits=LIMITS)
-    reply = await fault.root.transact(ANN, batch)
-    assert reply.outcome is Outcome.COMMITTED
+    assert (await write(fault, "INSERT INTO t VALUES (1)")).xid is not None
+    assert await count(fault) == 1
+    fault.proxy.lose = "message"
+    with pytest.raises(Refusal, match="nothing was kept") as caught:
+        await write(fault, "INSERT INTO t VALUES (2)")
+    assert (caught.value.code, caught.value.retryable) == (Code.CONNECTION_LOST, True)
     assert await count(fault) == 1
 
 
@@ -135,11 +161,10 @@ async def test_a_commit_that_nobody_can_be_asked_about_is_unknown_within_the_dea
     assert xid in story.message
 
 
-async def test_a_batch_whose_commit_nobody_can_be_asked_about_is_not_told_as_rolled_back(fault: Fault) -> None:
+async def test_a_write_whose_commit_nobody_can_be_asked_about_is_not_told_as_rolled_back(fault: Fault) -> None:
     fault.proxy.lose = "answer, and the database"
-    batch = Batch(operations=(Operation(sql="INSERT INTO t VALUES (1)"),), limits=LIMITS)
     with pytest.raises(Refusal) as caught:
-        await fault.root.transact(ANN, batch, timeout_s=1)
+        await write(fault, "INSERT INTO t VALUES (1)", commit_timeout_s=1)
     assert caught.value.code is Code.COMMIT_UNKNOWN
     assert await count(fault) == 1
 

@@ -9,8 +9,9 @@ import pytest
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.connection import Limits, Result
+from coldquery.postgres.pool import Pool
 from coldquery.postgres.target import Target
-from coldquery.reads import Read, ReadPool
+from coldquery.reads import Read
 from tests.conftest import TestDatabase
 
 LIMITS = Limits(max_rows=1000, max_bytes=1 << 20, max_cell_bytes=1 << 16)
@@ -21,9 +22,9 @@ def target(dsn: str) -> Target:
 
 
 @pytest.fixture
-async def pool(database: TestDatabase) -> AsyncIterator[ReadPool]:
+async def pool(database: TestDatabase) -> AsyncIterator[Pool]:
     """A pool on the most powerful role there is: the wall must hold even then."""
-    pool = ReadPool(target(database.superuser_dsn), size=1, acquire_timeout_s=2)
+    pool = Pool(target(database.superuser_dsn), size=1, acquire_timeout_s=2)
     await pool.open()
     yield pool
     await pool.close(timeout_s=2)
@@ -36,11 +37,11 @@ async def observer(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def read(pool: ReadPool, sql: str, *params: Any, timeout_ms: int = 5_000) -> Result:
-    return await pool.read(Read(sql, params, LIMITS, timeout_ms))
+async def read(pool: Pool, sql: str, *params: Any, timeout_ms: int = 5_000) -> Result:
+    return await pool.run(Read(sql, params, LIMITS, timeout_ms))
 
 
-async def refused(pool: ReadPool, sql: str, *params: Any, timeout_ms: int = 5_000) -> Refusal:
+async def refused(pool: Pool, sql: str, *params: Any, timeout_ms: int = 5_000) -> Refusal:
     with pytest.raises(Refusal) as caught:
         await read(pool, sql, *params, timeout_ms=timeout_ms)
     return caught.value
@@ -76,7 +77,7 @@ WRITES = [
 
 
 @pytest.mark.parametrize("sql", WRITES)
-async def test_a_read_never_writes_even_as_superuser(pool: ReadPool, observer: Any, sql: str) -> None:
+async def test_a_read_never_writes_even_as_superuser(pool: Pool, observer: Any, sql: str) -> None:
     await observer.execute(
         "CREATE TABLE t (i int); INSERT INTO t VALUES (1); CREATE SEQUENCE s;"
         "CREATE FUNCTION wipe() RETURNS void LANGUAGE sql AS 'DELETE FROM t';"
@@ -107,22 +108,22 @@ LEFTOVERS = {
 
 
 @pytest.mark.parametrize("sql", LEFTOVERS)
-async def test_nothing_that_a_read_left_behind_meets_the_next(pool: ReadPool, sql: str) -> None:
+async def test_nothing_that_a_read_left_behind_meets_the_next(pool: Pool, sql: str) -> None:
     await read(pool, sql)
     assert (await read(pool, LEFTOVERS[sql])).rows == [(0,)]
 
 
-async def test_an_error_leaves_the_connection_usable(pool: ReadPool) -> None:
+async def test_an_error_leaves_the_connection_usable(pool: Pool) -> None:
     assert (await refused(pool, "SELECT 1/0")).cause.sqlstate == "22012"
     assert (await read(pool, "SELECT 1")).rows == [(1,)]
 
 
-async def test_postgresql_ends_a_read_at_its_time_limit(pool: ReadPool) -> None:
+async def test_postgresql_ends_a_read_at_its_time_limit(pool: Pool) -> None:
     assert (await refused(pool, "SELECT pg_sleep(60)", timeout_ms=50)).code is Code.STATEMENT_TIMEOUT
     assert (await read(pool, "SELECT 1")).rows == [(1,)]
 
 
-async def test_a_caller_that_goes_away_stops_its_statement_within_a_second(pool: ReadPool, observer: Any) -> None:
+async def test_a_caller_that_goes_away_stops_its_statement_within_a_second(pool: Pool, observer: Any) -> None:
     call = asyncio.create_task(read(pool, "SELECT pg_sleep(60)", timeout_ms=60_000))
     await until_sleeping(observer)
     call.cancel()
@@ -133,9 +134,7 @@ async def test_a_caller_that_goes_away_stops_its_statement_within_a_second(pool:
     assert (await read(pool, "SELECT 1")).rows == [(1,)]
 
 
-async def test_a_caller_that_goes_away_while_it_waits_for_a_connection_runs_nothing(
-    pool: ReadPool, observer: Any
-) -> None:
+async def test_a_caller_that_goes_away_while_it_waits_for_a_connection_runs_nothing(pool: Pool, observer: Any) -> None:
     first = asyncio.create_task(read(pool, "SELECT pg_sleep(0.3)"))
     await until_sleeping(observer)
     second = asyncio.create_task(read(pool, "SELECT pg_sleep(60)"))
@@ -149,7 +148,7 @@ async def test_a_caller_that_goes_away_while_it_waits_for_a_connection_runs_noth
 
 
 async def test_a_full_pool_is_told_after_the_wait_and_not_before(database: TestDatabase, observer: Any) -> None:
-    pool = ReadPool(target(database.reader_dsn), size=1, acquire_timeout_s=0.1)
+    pool = Pool(target(database.reader_dsn), size=1, acquire_timeout_s=0.1)
     await pool.open()
     try:
         await read(pool, "SELECT 1")
@@ -166,7 +165,7 @@ async def test_a_full_pool_is_told_after_the_wait_and_not_before(database: TestD
 
 
 async def test_swapping_the_pool_under_load_fails_no_read(database: TestDatabase) -> None:
-    pool = ReadPool(target(database.reader_dsn), size=4, acquire_timeout_s=5)
+    pool = Pool(target(database.reader_dsn), size=4, acquire_timeout_s=5)
     await pool.open()
     done = asyncio.Event()
     answers = 0
@@ -190,7 +189,7 @@ async def test_swapping_the_pool_under_load_fails_no_read(database: TestDatabase
 
 
 async def test_a_long_read_does_not_hold_up_a_swap_for_others(database: TestDatabase, observer: Any) -> None:
-    pool = ReadPool(target(database.reader_dsn), size=2, acquire_timeout_s=5)
+    pool = Pool(target(database.reader_dsn), size=2, acquire_timeout_s=5)
     await pool.open()
     long = asyncio.create_task(read(pool, "SELECT pg_sleep(60)", timeout_ms=60_000))
     await until_sleeping(observer)
@@ -205,7 +204,7 @@ async def test_a_long_read_does_not_hold_up_a_swap_for_others(database: TestData
     await pool.close(timeout_s=2)
 
 
-async def test_closing_lets_a_running_read_end(pool: ReadPool, observer: Any) -> None:
+async def test_closing_lets_a_running_read_end(pool: Pool, observer: Any) -> None:
     call = asyncio.create_task(read(pool, "SELECT 1 FROM pg_sleep(0.2)"))
     await until_sleeping(observer)
     await pool.close(timeout_s=5)
@@ -213,7 +212,7 @@ async def test_closing_lets_a_running_read_end(pool: ReadPool, observer: Any) ->
     assert (await refused(pool, "SELECT 1")).code is Code.SHUTTING_DOWN
 
 
-async def test_closing_cuts_a_read_that_outlasts_the_drain(pool: ReadPool, observer: Any) -> None:
+async def test_closing_cuts_a_read_that_outlasts_the_drain(pool: Pool, observer: Any) -> None:
     call = asyncio.create_task(read(pool, "SELECT pg_sleep(60)", timeout_ms=60_000))
     await until_sleeping(observer)
     await pool.close(timeout_s=0.05)
@@ -222,7 +221,7 @@ async def test_closing_cuts_a_read_that_outlasts_the_drain(pool: ReadPool, obser
     assert caught.value.code is Code.CONNECTION_LOST
 
 
-async def test_a_schema_change_elsewhere_does_not_break_a_kept_statement(pool: ReadPool, observer: Any) -> None:
+async def test_a_schema_change_elsewhere_does_not_break_a_kept_statement(pool: Pool, observer: Any) -> None:
     await observer.execute("CREATE TABLE t (i int); INSERT INTO t VALUES (1)")
     sql = "SELECT * FROM t"
     assert (await read(pool, sql)).rows == [(1,)]
@@ -231,13 +230,13 @@ async def test_a_schema_change_elsewhere_does_not_break_a_kept_statement(pool: R
     assert (await read(pool, sql)).rows == [(1, "new")]
 
 
-async def test_connections_that_died_while_idle_are_replaced_unseen(pool: ReadPool, observer: Any) -> None:
+async def test_connections_that_died_while_idle_are_replaced_unseen(pool: Pool, observer: Any) -> None:
     pid = (await read(pool, "SELECT pg_backend_pid()")).rows[0][0]
     await observer.execute(f"SELECT pg_terminate_backend({pid})")
     assert (await read(pool, "SELECT pg_backend_pid()")).rows[0][0] != pid
 
 
-async def test_a_backend_killed_under_a_read_is_told_and_replaced(pool: ReadPool, observer: Any) -> None:
+async def test_a_backend_killed_under_a_read_is_told_and_replaced(pool: Pool, observer: Any) -> None:
     call = asyncio.create_task(read(pool, "SELECT pg_sleep(60)", timeout_ms=60_000))
     await until_sleeping(observer)
     await observer.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
@@ -248,7 +247,7 @@ async def test_a_backend_killed_under_a_read_is_told_and_replaced(pool: ReadPool
 
 
 async def test_a_database_that_does_not_listen_is_told_as_unavailable() -> None:
-    pool = ReadPool(target("postgresql://nobody@127.0.0.1:1/nothing"), size=1, acquire_timeout_s=2)
+    pool = Pool(target("postgresql://nobody@127.0.0.1:1/nothing"), size=1, acquire_timeout_s=2)
     await pool.open()
     refusal = await refused(pool, "SELECT 1")
     assert refusal.code is Code.DATABASE_UNAVAILABLE
@@ -263,7 +262,7 @@ async def test_a_database_that_never_answers_is_given_up_in_time() -> None:
 
     server = await asyncio.start_server(deaf, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    pool = ReadPool(
+    pool = Pool(
         Target(dsn=f"postgresql://x@127.0.0.1:{port}/x", application_name="t", connect_timeout_s=0.2),
         size=2,
         acquire_timeout_s=1,

@@ -249,12 +249,12 @@ async def test_a_caller_who_leaves_during_savepoint_or_commit_cancels_nothing(ro
 
 async def test_a_caller_who_leaves_a_batch_has_nothing_of_it_kept(root: SessionRoot, observer: Any) -> None:
     operations = (Operation(sql="INSERT INTO t VALUES (1)"), Operation(sql="SELECT pg_sleep(60)"))
-    call = asyncio.create_task(root.transact(ANN, Batch(operations=operations, limits=LIMITS)))
+    session = await Session.begin(root)
+    call = asyncio.create_task(session.ask(Batch(operations=operations, limits=LIMITS)))
     await until(observer, SLEEPING, wanted=1)
     call.cancel()
     await asyncio.wait([call])
-    await ended(root)
-    assert await observer.fetchval("SELECT count(*) FROM t") == 0
+    assert await session.rows("SELECT count(*) FROM t") == [(0,)]
 
 
 async def test_a_killed_backend_ends_its_session_and_nobody_elses(root: SessionRoot, observer: Any) -> None:

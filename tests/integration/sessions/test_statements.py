@@ -19,7 +19,7 @@ from coldquery.sessions.commands import (
     RollbackTo,
     Savepoint,
 )
-from tests.integration.sessions.asking import ANN, LIMITS, Session, until
+from tests.integration.sessions.asking import LIMITS, Session, until
 
 
 async def count(observer: Any) -> int:
@@ -225,23 +225,12 @@ async def test_a_batch_in_a_session_is_all_or_nothing_and_says_which_failed(root
     assert await session.rows("SELECT i FROM t") == [(1,)]
     reply = await session.ask(batch("INSERT INTO t VALUES (2) RETURNING i", "SELECT count(*) FROM t"))
     assert [result.rows for result in reply.results] == [[(2,)], [(2,)]]
-    assert reply.outcome is None
 
 
 async def test_a_batch_with_a_word_of_transaction_control_runs_nothing(root: SessionRoot) -> None:
     session = await Session.begin(root)
     assert (await session.refused(batch("INSERT INTO t VALUES (1)", "COMMIT"))).code is Code.STATEMENT_NOT_ALLOWED
     assert await session.rows("SELECT i FROM t") == []
-
-
-async def test_a_batch_of_its_own_is_a_transaction(root: SessionRoot, observer: Any) -> None:
-    reply = await root.transact(ANN, batch("INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)"))
-    assert reply.outcome is Outcome.COMMITTED
-    assert reply.xid is not None
-    assert await count(observer) == 2
-    with pytest.raises(Exception, match=r"Operation 2 of 2 failed, and nothing of them was kept"):
-        await root.transact(ANN, batch("INSERT INTO t VALUES (3)", "SELECT 1/0"))
-    assert await count(observer) == 2
 
 
 async def test_a_batch_bounds_the_bytes_of_all_answers_together(root: SessionRoot) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from coldquery.sessions.commit import Backend
+from coldquery.postgres.connection import Backend
 from coldquery.sessions.reaper import ActorFact, BackendFact, Kind, Suspects, Verdict, verdicts
 
 ONE, TWO = Backend(1, 100), Backend(2, 200)

@@ -1,0 +1,256 @@
+"""A pool that lends each of its connections to one job at a time.
+
+A job runs in a task of its own, which owns the connection until it is clean again. A caller that goes away, or whose
+deadline passes, only abandons the job: its SQL is cancelled in PostgreSQL, and the connection is used again only when
+its state is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import asyncpg
+import structlog
+from aiorwlock import RWLock
+
+from coldquery.errors import Code, Refusal
+from coldquery.postgres.connection import Connection
+from coldquery.postgres.outcome import connection_problem, is_lost
+from coldquery.postgres.target import Target
+
+# A job is safe to begin again: a pooled connection may have died unnoticed while it was idle.
+BEGIN_ATTEMPTS = 3
+CLEAN_TIMEOUT_S = 5.0
+RETRY_AFTER_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Job[T](Protocol):
+    """What to do with a connection.
+
+    Attributes:
+        time_s: how long it may take once it has a connection.
+    """
+
+    @property
+    def time_s(self) -> float: ...  # noqa: D102 - see the class
+
+    async def begin(self, connection: Connection) -> None:
+        """Say the gateway's own first words. Nothing of the caller's, so that it can be done again elsewhere."""
+        ...
+
+    async def run(self, connection: Connection, wanted: Callable[[], bool]) -> T:
+        """Do it. `wanted` tells whether anybody still waits for the answer.
+
+        Raises:
+            Refusal: for every failure that the caller can meet.
+        """
+        ...
+
+    async def clean(self, connection: Connection) -> bool:
+        """Make the connection fit for the next job. Returns False, or raises, where it must be thrown away."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    """A pool and its gate: a job holds the reader side while it uses the pool, closing takes the writer side."""
+
+    pool: asyncpg.Pool
+    gate: RWLock
+
+
+class _Loan:
+    """A pool's connection while one job has it."""
+
+    __slots__ = ("_pool", "_proxy", "connection")
+
+    def __init__(self, pool: Any, proxy: Any) -> None:
+        self._pool = pool
+        self._proxy = proxy
+        self.connection: Connection = proxy.bare
+
+    async def give_back(self, job: Job[Any]) -> None:
+        """Clean the connection before anyone else gets it; throw it away where its state is not known for sure."""
+        clean = False
+        try:
+            async with asyncio.timeout(CLEAN_TIMEOUT_S):
+                clean = not self.connection.is_closed() and await job.clean(self.connection)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, this connection is not used again
+            if not is_lost(error):
+                _log.warning("connection_discarded", reason=type(error).__name__)
+        finally:
+            if not clean:
+                self.connection.terminate()
+            await self._pool.release(self._proxy)
+
+    async def discard(self) -> None:
+        """Throw the connection away; the pool opens another when it is needed."""
+        self.connection.terminate()
+        await self._pool.release(self._proxy)
+
+
+class Pool:
+    """Jobs, each on a connection that it alone uses.
+
+    Args:
+        target: the database and the role.
+        size: how many connections at most.
+        acquire_timeout_s: how long a job may wait for a connection.
+    """
+
+    def __init__(self, target: Target, size: int, acquire_timeout_s: float) -> None:
+        self._acquire_timeout_s = acquire_timeout_s
+        self._generation = _Generation(target.pool(size), RWLock(fast=True))
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Make the pool usable. Connects nowhere: that happens with the first job."""
+        _ = await self._generation.pool
+
+    async def run[T](self, job: Job[T]) -> T:
+        """Run one job.
+
+        Raises:
+            Refusal: for every failure, as the catalogue says.
+        """
+        loop = asyncio.get_running_loop()
+        flight = _Flight[T](job, loop.create_future())
+        # An empty context: the task must not carry the request's context, and so its memory, past the request.
+        task = loop.create_task(self._fly(flight), context=contextvars.Context())
+        flight.task = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        timer = loop.call_later(self._acquire_timeout_s + job.time_s, flight.expire)
+        try:
+            return await flight.answer
+        except asyncio.CancelledError:
+            flight.abandon()
+            raise
+        finally:
+            timer.cancel()
+
+    async def swap(self, target: Target, size: int, acquire_timeout_s: float) -> None:
+        """Send new jobs to another pool at once, and close the old one when its last job has ended."""
+        fresh = _Generation(target.pool(size), RWLock(fast=True))
+        _ = await fresh.pool
+        old, self._generation = self._generation, fresh
+        self._acquire_timeout_s = acquire_timeout_s
+        await _close(old)
+
+    async def close(self, timeout_s: float) -> None:
+        """Close every connection.
+
+        Running jobs may end for up to `timeout_s`; what still runs then is cut off.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await _close(self._generation)
+        except TimeoutError:
+            self._generation.pool.terminate()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLEAN_TIMEOUT_S)
+
+    async def _fly(self, flight: _Flight[Any]) -> None:
+        generation = self._generation
+        try:
+            async with generation.gate.reader_lock:
+                loan = await self._borrow(generation.pool, flight)
+                try:
+                    flight.land(await flight.job.run(loan.connection, flight.is_wanted))
+                finally:
+                    flight.connection = None
+                    await loan.give_back(flight.job)
+        except Refusal as error:
+            flight.fail(error)
+        except Exception as error:  # noqa: BLE001 - a defect is logged and told as such, and stays here
+            _log.error("job_crashed", job=type(flight.job).__name__, exc_info=error)
+            flight.fail(Refusal(Code.INTERNAL, "The call failed by a defect of the gateway."))
+
+    async def _borrow(self, pool: Any, flight: _Flight[Any]) -> _Loan:
+        """A connection on which the job has begun."""
+        problem = ""
+        for _ in range(BEGIN_ATTEMPTS):
+            loan = _Loan(pool, await self._acquire(pool))
+            flight.connection = loan.connection
+            try:
+                with loan.connection.cut_after(self._acquire_timeout_s):
+                    await flight.job.begin(loan.connection)
+            except Exception as error:  # noqa: BLE001 - nothing of the caller's was sent: tried again, then told
+                problem = connection_problem(error)
+                await loan.discard()
+            except BaseException:
+                await loan.discard()
+                raise
+            else:
+                return loan
+        raise _unavailable(problem)
+
+    async def _acquire(self, pool: Any) -> Any:
+        try:
+            return await pool.acquire(timeout=self._acquire_timeout_s)
+        except TimeoutError:
+            if pool.get_size() >= pool.get_max_size():
+                raise Refusal(
+                    Code.POOL_EXHAUSTED,
+                    f"None of the {pool.get_max_size()} connections for this came free within "
+                    f"{self._acquire_timeout_s:g} s.",
+                    retry_after_s=RETRY_AFTER_S,
+                ) from None
+            raise _unavailable("no answer in time") from None
+        except asyncpg.InterfaceError:
+            raise Refusal(Code.SHUTTING_DOWN, "The gateway is stopping and takes no new work.") from None
+        except (OSError, asyncpg.PostgresError, ValueError) as error:
+            raise _unavailable(connection_problem(error)) from None
+
+
+class _Flight[T]:
+    """One job under way: its caller awaits `answer`; abandoning it stops it wherever it is."""
+
+    __slots__ = ("answer", "connection", "job", "task")
+
+    def __init__(self, job: Job[T], answer: asyncio.Future[T]) -> None:
+        self.job = job
+        self.answer = answer
+        self.connection: Connection | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def is_wanted(self) -> bool:
+        return not self.answer.done()
+
+    def land(self, result: T) -> None:
+        if self.is_wanted():
+            self.answer.set_result(result)
+
+    def fail(self, error: Refusal) -> None:
+        if self.is_wanted():
+            self.answer.set_exception(error)
+
+    def expire(self) -> None:
+        if self.is_wanted():
+            self.fail(Refusal(Code.DEADLINE_EXCEEDED, "PostgreSQL did not answer within the call's deadline."))
+            self.abandon()
+
+    def abandon(self) -> None:
+        if self.connection is not None:
+            self.connection.interrupt()
+        elif self.task is not None:
+            self.task.cancel()
+
+
+async def _close(generation: _Generation) -> None:
+    async with generation.gate.writer_lock:
+        await generation.pool.close()
+
+
+def _unavailable(problem: str) -> Refusal:
+    return Refusal(
+        Code.DATABASE_UNAVAILABLE,
+        f"PostgreSQL can't be reached: {problem}.",
+        retry_after_s=RETRY_AFTER_S,
+    )
