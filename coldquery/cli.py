@@ -1,4 +1,4 @@
-"""The command line: `coldquery serve` and `coldquery settings`.
+"""The command line: `coldquery serve`, `coldquery settings` and `coldquery sessions`.
 
 Only what a command needs is imported, when it runs: `coldquery --help` answers at once.
 """
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0, 1 for what the operator can mend, 2 for a command line that is wrong."""
     options = _parser().parse_args(arguments)
     try:
-        command = {"serve": _serve, "settings": _settings}[options.command]
+        command = {"serve": _serve, "settings": _settings, "sessions": _sessions}[options.command]
         command(options)
     except StartError as error:
         print(f"coldquery: {error}\n  Next: {error.next}", file=sys.stderr)
@@ -55,6 +55,14 @@ def _parser() -> argparse.ArgumentParser:
     settings = commands.add_parser("settings", help="print the settings in force and where each came from")
     add_flags(settings)
     settings.add_argument("--json", action="store_true", help="as JSON")
+    sessions = commands.add_parser("sessions", help="list the sessions of the gateways that run, or evict one")
+    sessions.add_argument("--gateway", type=int, metavar="PID", help="only the gateway that runs as this process")
+    sessions.add_argument("--json", action="store_true", help="as JSON")
+    actions = sessions.add_subparsers(title="actions", dest="action", metavar="[evict]")
+    evict = actions.add_parser("evict", help="end a session and roll back what it has not committed")
+    evict.add_argument("short_id", metavar="SESSION", help="its short id, as listed (after -- if it begins with -)")
+    # Not given here, it must not hide the one that was given before.
+    evict.add_argument("--gateway", type=int, metavar="PID", default=argparse.SUPPRESS, help="the gateway that has it")
     return parser
 
 
@@ -80,6 +88,19 @@ def _serve(options: argparse.Namespace) -> None:
 def _settings(options: argparse.Namespace) -> None:
     rows = describe(_load(options))
     print(json.dumps([row._asdict() for row in rows], indent=2) if options.json else table(rows))
+
+
+def _sessions(options: argparse.Namespace) -> None:
+    from coldquery.control.client import evict, list_sessions  # noqa: PLC0415 - see the head of this module
+    from coldquery.control.table import sessions_table  # noqa: PLC0415
+
+    if options.action == "evict":
+        pid = evict(options.short_id, options.gateway)
+        print(f"Session {options.short_id} of gateway {pid} ends; what it has not committed is rolled back.")
+        return
+    listing = list_sessions(options.gateway)
+    rows = [{"gateway": pid, **session} for pid, sessions in listing.items() for session in sessions]
+    print(json.dumps(rows, indent=2) if options.json else sessions_table(listing))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from coldquery import banner
+from coldquery.control.server import serve_control
 from coldquery.errors import StartError
 from coldquery.gateway import Gateway
 from coldquery.postgres.embedded import OWNER, READER, EmbeddedPostgres, Endpoint, default_home
@@ -80,7 +81,9 @@ async def serve(load: Callable[[], Loaded]) -> None:
         def targets(settings: Settings) -> tuple[Target, Target]:
             return _targets(settings, database, tag)
 
-        async with Gateway(settings, *targets(settings), tag=tag, revive=database.revive) as gateway:
+        gateway = Gateway(settings, *targets(settings), tag=tag, revive=database.revive)
+        # The control socket outlives the sessions, so that an operator can see what holds up a drain.
+        async with serve_control(gateway), gateway:
             stop = _on_signals(gateway, lambda: _reload(gateway, load, targets))
             if listener is None:
                 await _serve_stdio(gateway, loaded, database, stop)
@@ -128,7 +131,7 @@ async def _serve_http(
 
 
 async def _serve_stdio(gateway: Gateway, loaded: Loaded, database: Database, stop: asyncio.Event) -> None:
-    from coldquery.mcp.internals import run_stdio  # noqa: PLC0415 - as above
+    from coldquery.mcp.internals import STDIO_CLIENT, run_stdio  # noqa: PLC0415 - as above
     from coldquery.mcp.server import build_server  # noqa: PLC0415
 
     mcp = await build_server(gateway)
@@ -138,6 +141,8 @@ async def _serve_stdio(gateway: Gateway, loaded: Loaded, database: Database, sto
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
+    if serving.done():
+        gateway.client_gone(STDIO_CLIENT)
     serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await serving

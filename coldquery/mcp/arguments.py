@@ -5,9 +5,9 @@ wrong with it, what is accepted.
 """
 
 import difflib
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from coldquery.errors import Code, Refusal
 
@@ -37,23 +37,66 @@ def parse[A: Arguments](model: type[A], given: dict[str, Any]) -> A:
         raise Refusal(Code.INVALID_ARGUMENT, "; ".join(problems) + ".", next=f"The arguments are: {known}.") from None
 
 
+def _as_postgresql_writes_it(value: object) -> object:
+    return value.lower().replace("_", " ") if isinstance(value, str) else value
+
+
+# However it is written: REPEATABLE READ, repeatable_read.
+Isolation = Annotated[
+    Literal["read uncommitted", "read committed", "repeatable read", "serializable"],
+    BeforeValidator(_as_postgresql_writes_it),
+]
+
+
+class Takes(NamedTuple):
+    """Which arguments one action of a tool takes, beside `action`."""
+
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
+def check_action(arguments: Arguments, action: str, takes: Takes) -> None:
+    """Hold the arguments to those of the action.
+
+    Raises:
+        Refusal: `invalid_argument`, naming what is missing and what has no place.
+    """
+    given = {name for name in arguments.model_fields_set if getattr(arguments, name) is not None} - {"action"}
+    missing = [name for name in takes.required if name not in given]
+    extra = sorted(given - {*takes.required, *takes.optional})
+    problems = [f"`{name}` is missing" for name in missing]
+    problems += [f"`{name}` has no place in action={action}" for name in extra]
+    if problems:
+        known = ", ".join([*takes.required, *(f"{name}?" for name in takes.optional)]) or "nothing else"
+        raise Refusal(Code.INVALID_ARGUMENT, "; ".join(problems) + ".", next=f"action={action} takes: {known}.")
+
+
 def schema(model: type[Arguments]) -> dict[str, Any]:
-    """The model's JSON schema in as few tokens as say the same: no titles, no null that only means left out."""
+    """The model's JSON schema in as few tokens as say the same: no titles, no references, no null for left out."""
     full = model.model_json_schema()
+    return _object(full, full.get("$defs", {}))
+
+
+def _object(full: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {name: _compact(each) for name, each in full["properties"].items()},
+        "properties": {name: _compact(each, definitions) for name, each in full["properties"].items()},
         "required": full.get("required", []),
         "additionalProperties": False,
     }
 
 
-def _compact(field: dict[str, Any]) -> dict[str, Any]:
+def _compact(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     field = {key: value for key, value in field.items() if key != "title"}
     if field.get("default", ...) is None:
         del field["default"]
     options = [each for each in field.pop("anyOf", []) if each.get("type") != "null"]
-    return {**options[0], **field} if options else field
+    field = {**options[0], **field} if options else field
+    if reference := field.pop("$ref", None):
+        return _object(definitions[reference.rpartition("/")[2]], definitions)
+    if "items" in field:
+        field["items"] = _compact(field["items"], definitions)
+    return field
 
 
 def _problem(
@@ -68,7 +111,7 @@ def _problem(
         case "missing":
             return f"`{name}` is missing"
         case "extra_forbidden":
-            near = difflib.get_close_matches(name, model.model_fields, n=1)
+            near = difflib.get_close_matches(name, model.model_fields, n=1) if len(location) == 1 else []
             return f"`{name}` is not an argument" + (f" (did you mean `{near[0]}`?)" if near else "")
         case "literal_error":
             return f"`{name}` must be {(context or {})['expected']}"

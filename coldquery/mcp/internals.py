@@ -6,14 +6,20 @@ tests/e2e/test_fastmcp_contract.py holds each of them to what is relied on here.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fastmcp.server.context import reset_transport, set_transport
+from fastmcp.server.dependencies import get_context
 from mcp.server.stdio import stdio_server
 
 if TYPE_CHECKING:
     from fastmcp import FastMCP
+
+STDIO_CLIENT = "stdio"
+_CLIENT = "coldquery.client"
 
 # A line of the stdio transport is one JSON-RPC message; a larger one than this is refused.
 LARGEST_LINE_BYTES = 64 * 2**20
@@ -26,6 +32,27 @@ async def install_schema_lookup(server: FastMCP) -> None:
     """
     schemas = {tool.name: tool.parameters for tool in await server.list_tools()}
     server._mcp_server.get_tool_input_schema = schemas.get  # noqa: SLF001
+
+
+def client_of_call(on_end: Callable[[str], object]) -> str | None:
+    """Who makes the call that runs now, where their end can be known; then `on_end` is called with the same name, once.
+
+    A handshake-era client over HTTP ends when it deletes its session, or has been idle for too long. On standard input
+    there is one client, whose end is that of the input, and for `run_stdio`'s caller to tell. A client of the
+    2026-07-28 revision over HTTP has no end.
+    """
+    context = get_context()
+    if context.transport == "stdio":
+        return STDIO_CLIENT
+    connection = context.session._connection  # noqa: SLF001
+    if connection.session_id is None:
+        return None
+    client: str | None = connection.state.get(_CLIENT)
+    if client is None:
+        # Not the session's own id, which is a secret.
+        client = connection.state[_CLIENT] = secrets.token_hex(8)
+        connection.exit_stack.callback(on_end, client)
+    return client
 
 
 async def run_stdio(server: FastMCP) -> None:

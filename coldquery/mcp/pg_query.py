@@ -1,30 +1,55 @@
 """The tool `pg_query`: run SQL."""
 
+import time
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, override
 
 from fastmcp.tools import ToolResult
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
+from coldquery.errors import Code, Refusal
 from coldquery.gateway import Gateway
-from coldquery.mcp.arguments import Arguments
-from coldquery.mcp.rendering import answer_result
+from coldquery.mcp.arguments import Arguments, Isolation, Takes
+from coldquery.mcp.rendering import answer_result, batch_result, committed_result, ran_result
 from coldquery.mcp.tool import GatewayTool
+from coldquery.sessions import Begin
+from coldquery.sessions.commands import Batch, BatchRan, Command, Explain, Operation, Query, Ran
 
 DESCRIPTION = (
-    "Run one SQL statement on PostgreSQL. action=read: any query, where PostgreSQL refuses writes. "
+    "Run SQL on PostgreSQL, one statement each. "
+    "read: any query, where PostgreSQL refuses writes. "
+    "write: with session_id inside that open transaction (see pg_tx), or alone with autocommit=true. "
+    "transaction: operations, committed together or not at all; with session_id, a part of that transaction. "
+    "explain: the plan; analyze=true runs it and undoes what it did (writes only with session_id). "
     "Put values in params ($1, $2, …), never in the SQL. "
-    "Answers {columns, rows, row_count, truncated?}: rows are arrays in column order; numeric, bigint beyond 2^53, "
-    "dates and bytea are strings in PostgreSQL's own format."
+    "Answers {columns, rows, row_count, truncated?, session?}: rows are arrays in column order; numeric, bigint beyond "
+    "2^53, dates and bytea are strings in PostgreSQL's own format."
 )
+
+_LIMITS = ("max_rows", "timeout_ms")
+
+
+class OperationArguments(Arguments):
+    """One statement of a batch."""
+
+    sql: str
+    params: list[Any] | None = None
 
 
 class PgQueryArguments(Arguments):
     """The arguments of `pg_query`."""
 
-    action: Literal["read"]
-    sql: Annotated[str, Field(description="exactly one statement")]
+    action: Literal["read", "write", "explain", "transaction"]
+    sql: Annotated[str | None, Field(description="exactly one statement")] = None
     params: Annotated[list[Any] | None, Field(description="values of $1, $2, …")] = None
+    operations: Annotated[
+        list[OperationArguments] | None, Field(description="[{sql, params?}]", min_length=1, max_length=1000)
+    ] = None
+    analyze: bool | None = None
+    session_id: str | None = None
+    autocommit: bool | None = None
+    isolation_level: Annotated[Isolation | None, Field(description="for transaction")] = None
     max_rows: Annotated[int | None, Field(description="default 1000")] = None
     timeout_ms: Annotated[int | None, Field(description="default 30000")] = None
 
@@ -33,6 +58,12 @@ class PgQuery(GatewayTool[PgQueryArguments]):
     """Runs SQL through the gateway."""
 
     takes: ClassVar[type[Arguments]] = PgQueryArguments
+    actions: ClassVar[Mapping[str, Takes]] = {
+        "read": Takes(("sql",), ("params", "session_id", *_LIMITS)),
+        "write": Takes(("sql",), ("params", "session_id", "autocommit", *_LIMITS)),
+        "explain": Takes(("sql",), ("params", "analyze", "session_id", *_LIMITS)),
+        "transaction": Takes(("operations",), ("session_id", "autocommit", "isolation_level", *_LIMITS)),
+    }
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__(
@@ -41,17 +72,88 @@ class PgQuery(GatewayTool[PgQueryArguments]):
             title="Query PostgreSQL",
             description=DESCRIPTION,
             annotations=ToolAnnotations(
-                read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+                read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False
             ),
         )
 
     @override
     async def answer(self, arguments: PgQueryArguments) -> ToolResult:
-        """Run the statement and render its rows."""
-        answer = await self._gateway.read(
-            arguments.sql,
-            arguments.params or (),
-            max_rows=arguments.max_rows,
-            timeout_ms=arguments.timeout_ms,
+        """Run the SQL and render its rows."""
+        if arguments.session_id is not None:
+            return await self._in_session(arguments, arguments.session_id)
+        gateway, max_rows, timeout_ms = self._gateway, arguments.max_rows, arguments.timeout_ms
+        match arguments.action:
+            case "read":
+                params = arguments.params or ()
+                return answer_result(
+                    await gateway.read(_sql(arguments), params, max_rows=max_rows, timeout_ms=timeout_ms)
+                )
+            case "explain":
+                return answer_result(await gateway.explain(self._explain(arguments)))
+            case "write":
+                if not arguments.autocommit:
+                    raise Refusal(Code.WRITE_DENIED, "A write needs a `session_id`, or `autocommit: true`.")
+                write = [Operation(sql=_sql(arguments), params=tuple(arguments.params or ()))]
+                return committed_result(
+                    await gateway.write(write, max_rows=max_rows, timeout_ms=timeout_ms), alone=True
+                )
+            case "transaction":
+                if arguments.autocommit is False:
+                    raise Refusal(Code.WRITE_DENIED, "Without a `session_id`, action=transaction commits.")
+                options = Begin.model_validate({"isolation_level": arguments.isolation_level})
+                committed = await gateway.write(
+                    _operations(arguments), options, max_rows=max_rows, timeout_ms=timeout_ms
+                )
+                return committed_result(committed, alone=False)
+
+    async def _in_session(self, arguments: PgQueryArguments, session_id: str) -> ToolResult:
+        started = time.perf_counter()
+        if arguments.autocommit:
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                "`autocommit` and `session_id` contradict each other: a session commits with pg_tx commit.",
+                next="Leave one of the two out.",
+            )
+        if arguments.isolation_level is not None:
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                "The session's transaction has its `isolation_level` already.",
+                next="Leave `isolation_level` out, or pass it to pg_tx begin.",
+            )
+        reply = await self._gateway.ask(self.caller(), session_id, self._command(arguments))
+        duration_ms = (time.perf_counter() - started) * 1000
+        if isinstance(reply, BatchRan):
+            return batch_result(reply.results, duration_ms, reply.echo)
+        assert isinstance(reply, Ran)  # noqa: S101 - the answer to what `_command` makes
+        return ran_result(reply.result, duration_ms, reply.echo)
+
+    def _command(self, arguments: PgQueryArguments) -> Command:
+        limits = self._gateway.limits(arguments.max_rows)
+        timeout_ms = self._gateway.time_limit_ms(arguments.timeout_ms)
+        match arguments.action:
+            case "read" | "write" as access:
+                params = tuple(arguments.params or ())
+                return Query(sql=_sql(arguments), params=params, access=access, limits=limits, timeout_ms=timeout_ms)
+            case "explain":
+                return self._explain(arguments)
+            case "transaction":
+                return Batch(operations=_operations(arguments), limits=limits, timeout_ms=timeout_ms)
+
+    def _explain(self, arguments: PgQueryArguments) -> Explain:
+        return Explain(
+            sql=_sql(arguments),
+            params=tuple(arguments.params or ()),
+            analyze=arguments.analyze or False,
+            buffers=arguments.analyze or False,
+            limits=self._gateway.limits(arguments.max_rows),
+            timeout_ms=self._gateway.time_limit_ms(arguments.timeout_ms),
         )
-        return answer_result(answer)
+
+
+def _sql(arguments: PgQueryArguments) -> str:
+    assert arguments.sql is not None  # noqa: S101 - required by `actions`
+    return arguments.sql
+
+
+def _operations(arguments: PgQueryArguments) -> tuple[Operation, ...]:
+    return tuple(Operation(sql=each.sql, params=tuple(each.params or ())) for each in arguments.operations or ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any, ClassVar, override
 
 import structlog
@@ -11,9 +12,13 @@ from fastmcp.tools import Tool, ToolResult
 from pydantic import PrivateAttr
 
 from coldquery.errors import Code, Refusal
-from coldquery.gateway import Gateway
-from coldquery.mcp.arguments import Arguments, parse, schema
+from coldquery.gateway import Caller, Gateway
+from coldquery.mcp.arguments import Arguments, Takes, check_action, parse, schema
+from coldquery.mcp.internals import client_of_call
 from coldquery.mcp.rendering import refusal_result
+from coldquery.sessions import short_id
+
+PRINCIPAL = "anonymous"
 
 _log = structlog.get_logger(__name__)
 
@@ -21,10 +26,11 @@ _log = structlog.get_logger(__name__)
 class GatewayTool[A: Arguments](Tool):
     """A tool around a gateway: `answer` does the work, and may raise `Refusal`.
 
-    A subclass names the model of its arguments, which is its schema too.
+    A subclass names the model of its arguments, which is its schema too, and what each of its actions takes.
     """
 
     takes: ClassVar[type[Arguments]]
+    actions: ClassVar[Mapping[str, Takes]]
     _gateway: Gateway = PrivateAttr()
 
     def __init__(self, gateway: Gateway, **fields: Any) -> None:
@@ -39,13 +45,19 @@ class GatewayTool[A: Arguments](Tool):
         """
         raise NotImplementedError
 
+    def caller(self) -> Caller:
+        """Who makes the call that runs now. There is no authentication yet, so that all are one principal."""
+        return Caller(PRINCIPAL, client_of_call(self._gateway.client_gone))
+
     @override
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
         """Check the arguments, answer, and log the call. Never raises but for a cancelled call."""
         started = time.perf_counter()
         outcome = "cancelled"
         try:
-            result = await self.answer(parse(self.takes, arguments))  # type: ignore[arg-type]  # takes is A's model
+            parsed: Any = parse(self.takes, arguments)
+            check_action(parsed, parsed.action, self.actions[parsed.action])
+            result = await self.answer(parsed)
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code.value
@@ -61,6 +73,7 @@ class GatewayTool[A: Arguments](Tool):
                 "call",
                 tool=self.name,
                 action=str(arguments.get("action"))[:20],
+                session=short_id(arguments.get("session_id")),
                 outcome=outcome,
                 duration_ms=round((time.perf_counter() - started) * 1000, 2),
             )

@@ -2,6 +2,6 @@
 
 from coldquery.sessions.commands import Begin
 from coldquery.sessions.limits import SessionLimits
-from coldquery.sessions.root import SessionInfo, SessionRoot
+from coldquery.sessions.root import SessionInfo, SessionRoot, short_id
 
-__all__ = ["Begin", "SessionInfo", "SessionLimits", "SessionRoot"]
+__all__ = ["Begin", "SessionInfo", "SessionLimits", "SessionRoot", "short_id"]

@@ -236,7 +236,11 @@ class Finished(_Message):
 
 
 class TableChanges(_Message):
-    """Rows that the transaction has changed in one table so far."""
+    """Rows that the transaction has changed in one table so far, by PostgreSQL's count.
+
+    It includes what was undone since: by a failed statement, or by a rollback to a savepoint.
+    https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ALL-TABLES-VIEW
+    """
 
     table: str
     inserted: int

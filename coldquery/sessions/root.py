@@ -126,7 +126,8 @@ class SessionRoot:
                 f"`idle_timeout_s` may be at most {limits.idle_timeout_s:g} here.",
                 next=f"Pass an `idle_timeout_s` up to {limits.idle_timeout_s:g}, or leave it out.",
             )
-        id = secrets.token_urlsafe(ID_BYTES)  # noqa: A001 - the field's name
+        # No dash: one at the beginning would be taken for a flag on a command line.
+        id = secrets.token_urlsafe(ID_BYTES).replace("-", "_")  # noqa: A001 - the field's name
         name = f"{self.tag}/{id[:SHORT_ID_LENGTH]}"
         actor = SessionActor(id, name, self.spares, options, limits=limits, clock=self.clock, client=client)
         self._actors[id] = actor
@@ -287,6 +288,11 @@ class SessionRoot:
             lived_s=round(tombstone.ended_at - tombstone.started_at, 3),
             exc_info=ref.error if tombstone.reason == "crashed" else None,
         )
+
+
+def short_id(session_id: object) -> str | None:
+    """What logs and lists show of a `session_id`: enough to know it by, and not to use it."""
+    return session_id[:SHORT_ID_LENGTH] if isinstance(session_id, str) else None
 
 
 def _snapshot(ref: ActorRef[Command, Reply]) -> Snapshot:

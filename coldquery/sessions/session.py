@@ -229,9 +229,9 @@ class SessionActor(Actor[Command, Reply]):
                 await self._transaction.move(command)
                 return Moved(echo=self.echo())
             case Commit():
-                return self._finished(await self._commit())
+                return self._finished(command, await self._commit())
             case Rollback():
-                return self._finished(await self._transaction.roll_back())
+                return self._finished(command, await self._transaction.roll_back())
             case Inspect():
                 return await self._inspect()
             case _:
@@ -291,10 +291,12 @@ class SessionActor(Actor[Command, Reply]):
             echo=self.echo(),
         )
 
-    def _finished(self, ended: Ended) -> Finished:
+    def _finished(self, command: Commit | Rollback, ended: Ended) -> Finished:
         note = None
         if ended.lost:
             note = "The connection broke during COMMIT; PostgreSQL was asked on another what became of it."
+        elif command.kind == "commit" and ended.outcome is Outcome.ROLLED_BACK:
+            note = "Nothing was kept: a statement had failed, and PostgreSQL rolls such a transaction back at COMMIT."
         return Finished(outcome=ended.outcome, xid=ended.xid, note=note, echo=self.echo())
 
     # Inner.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
 import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,11 +26,19 @@ from tests.conftest import TestDatabase
 COLDQUERY = str(Path(sys.executable).with_name("coldquery"))
 
 
+@functools.cache
+def _runtime_directory() -> Path:
+    """Where the gateways of one run put their control sockets, which nobody else's command must meet."""
+    path = Path(tempfile.mkdtemp(prefix="coldquery-test-", dir="/tmp"))
+    atexit.register(shutil.rmtree, path)
+    return path
+
+
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This environment without what would configure a gateway."""
     ours = ("COLDQUERY_", "PG", "DB_", "DATABASE_URL")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    return {**kept, **(extra or {})}
+    return {**kept, "XDG_RUNTIME_DIR": str(_runtime_directory()), **(extra or {})}
 
 
 @dataclass
@@ -109,6 +121,15 @@ async def shop(postgres: Endpoint) -> TestDatabase:
         "CREATE TABLE customer (id int PRIMARY KEY, name text, balance numeric, since date);"
         "INSERT INTO customer VALUES (1, 'Ada', 12.50, '2026-01-31'), (2, 'Grace', 0, '2026-02-01')"
     )
+    await connection.close()
+    return database
+
+
+@pytest.fixture
+async def ledger(database: TestDatabase) -> TestDatabase:
+    """A database of the test's own, with an empty table `entry` that its owner may write."""
+    connection = await asyncpg.connect(database.owner_dsn)
+    await connection.execute("CREATE TABLE entry (id int PRIMARY KEY, amount numeric)")
     await connection.close()
     return database
 

@@ -1,12 +1,13 @@
 """Tool arguments: the schema that clients see, and the errors that they get."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from coldquery.errors import Code, Refusal
-from coldquery.mcp.arguments import parse, schema
-from coldquery.mcp.pg_query import PgQueryArguments
+from coldquery.mcp.arguments import check_action, parse, schema
+from coldquery.mcp.pg_query import PgQuery, PgQueryArguments
+from coldquery.mcp.pg_tx import PgTx, PgTxArguments
 
 
 def refused(**given: Any) -> Refusal:
@@ -26,9 +27,16 @@ def test_good_arguments_become_a_model_with_defaults() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"action": "read"}, "`sql` is missing."),
-        ({}, "`action` is missing; `sql` is missing."),
-        ({"action": "rite", "sql": "x"}, "`action` must be 'read'."),
+        ({}, "`action` is missing."),
+        ({"action": "rite", "sql": "x"}, "`action` must be 'read', 'write', 'explain' or 'transaction'."),
+        (
+            {"action": "transaction", "operations": [{"sq": "x"}]},
+            "`operations.0.sql` is missing; `operations.0.sq` is not an argument.",
+        ),
+        (
+            {"action": "transaction", "operations": []},
+            "`operations`: list should have at least 1 item after validation, not 0.",
+        ),
         ({"action": "read", "sql": "x", "parms": []}, "`parms` is not an argument (did you mean `params`?)."),
         ({"action": "read", "sql": "x", "zzz": 1}, "`zzz` is not an argument."),
         ({"action": "read", "sql": 1}, "`sql`: input should be a valid string."),
@@ -41,7 +49,50 @@ def test_a_bad_argument_is_named_with_what_is_wrong(given: dict[str, Any], messa
 
 
 def test_the_next_step_lists_the_arguments() -> None:
-    assert refused().next == "The arguments are: action, sql, params, max_rows, timeout_ms."
+    assert refused().next.startswith("The arguments are: action, sql, params, operations, ")
+
+
+@pytest.mark.parametrize(
+    ("given", "message", "step"),
+    [
+        (
+            {"action": "read"},
+            "`sql` is missing.",
+            "action=read takes: sql, params?, session_id?, max_rows?, timeout_ms?.",
+        ),
+        (
+            {"action": "read", "sql": "x", "autocommit": True, "analyze": False},
+            "`analyze` has no place in action=read; `autocommit` has no place in action=read.",
+            "action=read takes: sql, params?, session_id?, max_rows?, timeout_ms?.",
+        ),
+    ],
+)
+def test_each_action_says_what_it_takes(given: dict[str, Any], message: str, step: str) -> None:
+    arguments = parse(PgQueryArguments, given)
+    with pytest.raises(Refusal) as caught:
+        check_action(arguments, arguments.action, PgQuery.actions[arguments.action])
+    assert (caught.value.code, caught.value.message) == (Code.INVALID_ARGUMENT, message)
+    assert caught.value.next == "action=read takes: sql, params?, session_id?, max_rows?, timeout_ms?."
+
+
+def test_what_is_null_counts_as_left_out() -> None:
+    arguments = parse(PgQueryArguments, {"action": "read", "sql": "x", "operations": None})
+    check_action(arguments, "read", PgQuery.actions["read"])
+
+
+@pytest.mark.parametrize("text", ["serializable", "SERIALIZABLE", "Serializable"])
+def test_an_isolation_level_can_be_written_as_in_sql(text: str) -> None:
+    assert parse(PgTxArguments, {"action": "begin", "isolation_level": text}).isolation_level == "serializable"
+    assert parse(PgTxArguments, {"action": "begin", "isolation_level": "REPEATABLE_READ"}).isolation_level == (
+        "repeatable read"
+    )
+
+
+@pytest.mark.parametrize("tool", [PgQuery, PgTx])
+def test_every_action_and_every_argument_has_its_place(tool: type[PgQuery] | type[PgTx]) -> None:
+    fields = dict(tool.takes.model_fields)
+    assert set(get_args(fields.pop("action").annotation)) == set(tool.actions)
+    assert set(fields) == {name for takes in tool.actions.values() for name in (*takes.required, *takes.optional)}
 
 
 def test_no_value_is_repeated_in_an_error() -> None:
@@ -55,8 +106,16 @@ def test_a_very_long_name_is_cut() -> None:
 
 def test_the_schema_is_compact_and_closed() -> None:
     described = schema(PgQueryArguments)
-    assert described["required"] == ["action", "sql"]
+    assert described["required"] == ["action"]
     assert described["additionalProperties"] is False
-    assert described["properties"]["action"] == {"const": "read", "type": "string"}
+    assert described["properties"]["action"]["enum"] == ["read", "write", "explain", "transaction"]
+    assert described["properties"]["operations"]["items"] == {
+        "type": "object",
+        "properties": {"sql": {"type": "string"}, "params": {"type": "array", "items": {}}},
+        "required": ["sql"],
+        "additionalProperties": False,
+    }
+    assert described["properties"]["isolation_level"]["enum"][-1] == "serializable"
+    assert "$" not in str(described).replace("$1, $2", "")
     assert described["properties"]["max_rows"] == {"type": "integer", "description": "default 1000"}
     assert "title" not in str(described)
