@@ -36,6 +36,7 @@ class Actor[C, R]:
     Attributes:
         detail: what the tombstone is to tell beside the reason. Set it at any time until teardown ends.
         last_abandoned: what the last command did whose caller had left. Take it into the next reply.
+            Whoever needs all of them has `on_unheard`.
     """
 
     replies: ClassVar[tuple[type[Exception], ...]] = ()
@@ -68,6 +69,10 @@ class Actor[C, R]:
 
     def on_abandon(self, command: C) -> None:
         """The caller of the running command has left. By default the command simply runs to its end."""
+
+    def on_unheard(self, abandoned: Abandoned[C, R]) -> None:
+        """A command has ended, and nobody hears its answer. By default `last_abandoned` keeps it."""
+        self.last_abandoned = abandoned
 
     def on_stop(self, reason: str) -> None:
         """A stop was asked for while a command runs. By default the command simply runs to its end."""

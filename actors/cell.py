@@ -271,7 +271,7 @@ class Cell[C, R]:
 
     def _keep_unheard(self, envelope: Envelope[C, R]) -> None:
         if envelope.unheard is not None:
-            self.actor.last_abandoned = envelope.unheard
+            self._call(self.actor.on_unheard, envelope.unheard)
 
     def _call[*Ts](self, hook: Callable[[*Ts], None], *args: *Ts) -> None:
         # In a context of its own: whatever the hook starts must not inherit the caller's.

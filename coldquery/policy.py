@@ -63,6 +63,24 @@ _COPY_STREAM = (
     "Insert with pg_query write (INSERT ... SELECT FROM unnest($1::int[], ...) takes many rows); read with SELECT.",
 )
 
+_BACKSTOP = (
+    "By this setting PostgreSQL guards the session should the gateway be gone, so that {what} is not allowed.",
+    "Pass `idle_timeout_s` to pg_tx begin, or leave it as it is.",
+)
+_TIME_LIMIT = ("The time limit of a statement is set by its call, not by {what}.", "Pass `timeout_ms`.")
+_ENCODING = ("Texts travel as UTF-8 here, so that {what} is not allowed.", "Use convert() and convert_to() in SQL.")
+_ALL_SETTINGS = (
+    "{what} would take away the limits that guard the session.",
+    "Reset the settings that you mean, by name.",
+)
+_OWN_STATEMENTS = ("{what} would drop the gateway's own prepared statements too.", "Deallocate yours by name.")
+
+
+def _setting(name: str, why: tuple[str, str]) -> dict[tuple[str, ...], tuple[str, str]]:
+    beginnings = (("set",), ("set", "local"), ("set", "session"), ("reset",))
+    return {(*beginning, name): why for beginning in beginnings}
+
+
 # What a statement may not begin with in a session. PostgreSQL would obey all of these.
 _REFUSED_IN_A_SESSION: dict[tuple[str, ...], tuple[str, str]] = {
     ("commit",): (*_ENDS, "Use pg_tx commit."),
@@ -74,28 +92,26 @@ _REFUSED_IN_A_SESSION: dict[tuple[str, ...], tuple[str, str]] = {
     ("begin",): _BEGINS,
     ("start",): _BEGINS,
     ("prepare", "transaction"): _TWO_PHASE,
-    ("set", "transaction"): _CHARACTERISTICS,
-    ("set", "local", "transaction"): _CHARACTERISTICS,
-    ("set", "session", "transaction"): _CHARACTERISTICS,
+    **_setting("transaction", _CHARACTERISTICS),
+    **_setting("transaction_isolation", _CHARACTERISTICS),
+    **_setting("transaction_read_only", _CHARACTERISTICS),
+    **_setting("transaction_deferrable", _CHARACTERISTICS),
     ("set", "session", "characteristics"): _CHARACTERISTICS,
-    **{
-        (*beginning, f"transaction_{name}"): _CHARACTERISTICS
-        for beginning in (("set",), ("set", "local"), ("set", "session"), ("reset",))
-        for name in ("isolation", "read_only", "deferrable")
-    },
+    **_setting("session_authorization", _AUTHORIZATION),
     ("set", "session", "authorization"): _AUTHORIZATION,
     ("set", "local", "session", "authorization"): _AUTHORIZATION,
     ("set", "session", "session", "authorization"): _AUTHORIZATION,
     ("reset", "session", "authorization"): _AUTHORIZATION,
+    **_setting("idle_in_transaction_session_timeout", _BACKSTOP),
+    **_setting("transaction_timeout", _BACKSTOP),
+    **_setting("client_connection_check_interval", _BACKSTOP),
+    **_setting("statement_timeout", _TIME_LIMIT),
+    **_setting("client_encoding", _ENCODING),
+    **_setting("names", _ENCODING),
+    ("reset", "all"): _ALL_SETTINGS,
     ("listen",): _LISTENS,
-    ("deallocate", "all"): (
-        "{what} would drop the gateway's own prepared statements too.",
-        "Deallocate yours by name.",
-    ),
-    ("deallocate", "prepare", "all"): (
-        "{what} would drop the gateway's own prepared statements too.",
-        "Deallocate yours by name.",
-    ),
+    ("deallocate", "all"): _OWN_STATEMENTS,
+    ("deallocate", "prepare", "all"): _OWN_STATEMENTS,
 }
 
 _FORGOTTEN = (
@@ -108,13 +124,12 @@ _REFUSED_WITHOUT_A_SESSION = {
 
 _LOOKED_AT = {"copy", *(beginning[0] for beginning in _REFUSED_IN_A_SESSION)}
 _CLIENT_STREAM = re.compile(r"\b(?:stdin|stdout)\b", re.IGNORECASE)
-_WRITING = {"insert", "update", "delete", "merge", "with"}
-_RETURNING = re.compile(r"\breturning\b", re.IGNORECASE)
 
 # Space, a line comment, or an opening parenthesis. Block comments nest in SQL, so a regular expression can't skip them.
 _SKIPPED = re.compile(r"(?:[\s(;]|--[^\n\r]*)+")
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _WORD = re.compile(r"[A-Za-z_]+")
+_WORD_OR_NAME = re.compile(r'[A-Za-z_]+|"[A-Za-z_]+"')
 
 
 def first_word(sql: str) -> str:
@@ -180,9 +195,14 @@ def writes(sql: str) -> bool:
     return first_word(sql) in {"insert", "update", "delete", "merge"}
 
 
-def returns_what_it_wrote(sql: str) -> bool:
-    """Whether the statement's rows are those that it wrote, so that all of them are worth counting."""
-    return first_word(sql) in _WRITING and _RETURNING.search(sql) is not None
+def may_write(sql: str) -> bool:
+    """Whether the statement can be one that writes by itself, and not only by a function that it calls."""
+    return first_word(sql) not in {"select", "values", "table"}
+
+
+def may_change_settings(sql: str) -> bool:
+    """Whether the time limit that was set may be another after the statement, as far as its text tells."""
+    return first_word(sql) in {"set", "reset", "do", "call"} or "set_config" in sql.lower()
 
 
 def _check_text(sql: str) -> None:
@@ -203,10 +223,10 @@ def _first_words(sql: str, count: int) -> tuple[str, ...]:
     at = 0
     while len(words) < count:
         at = _start(sql, at)
-        word = _WORD.match(sql, at)
+        word = _WORD_OR_NAME.match(sql, at)
         if word is None:
             break
-        words.append(word.group().lower())
+        words.append(word.group().strip('"').lower())
         at = word.end()
     return tuple(words)
 

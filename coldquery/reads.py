@@ -16,7 +16,7 @@ import asyncpg
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.connection import Connection, Limits, Result
-from coldquery.postgres.outcome import refusal
+from coldquery.postgres.outcome import DRIVER_ERRORS, refusal
 
 # The deadline of a call lies so much behind PostgreSQL's own limit, which should fire first.
 DEADLINE_MARGIN_S = 2.0
@@ -57,7 +57,7 @@ class Read:
                 connection.forget_statements()
                 await connection.execute("ROLLBACK; " + _BEGIN.format(self.timeout_ms))
                 return await connection.run(self.sql, self.params, self.limits, cached=False)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, UnicodeError) as error:
+        except DRIVER_ERRORS as error:
             raise refusal(error) from None
 
     async def clean(self, connection: Connection) -> bool:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from coldquery.errors import Code, Refusal
 from coldquery.policy import first_word
 from coldquery.postgres.connection import Connection, Limits, Result
-from coldquery.postgres.outcome import refusal
+from coldquery.postgres.outcome import DRIVER_ERRORS, refusal
 from coldquery.postgres.target import Target
 from coldquery.sessions.batch import run_all
 from coldquery.sessions.commands import Begin, Operation, Outcome
-from coldquery.sessions.held import DRIVER_ERRORS, HeldTransaction
+from coldquery.sessions.held import HeldTransaction
 from coldquery.sessions.limits import SessionLimits
 
 DEADLINE_MARGIN_S = 2.0

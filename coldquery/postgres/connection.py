@@ -20,11 +20,14 @@ import asyncpg
 from asyncpg import connect_utils
 
 from coldquery.errors import Code, Refusal
-from coldquery.postgres.outcome import refusal
+from coldquery.postgres.outcome import refusal, severity
 from coldquery.postgres.values import cut_cells, encode, to_text
 
-# Rows of the first Execute. Most answers end within it; a larger one is fetched in chunks sized by what has come.
-FIRST_CHUNK_ROWS = 128
+# Rows of the first Execute. Many answers end within it; a larger one is fetched in chunks sized by what has come, since
+# what a chunk holds is in memory before it can be measured.
+FIRST_CHUNK_ROWS = 16
+# Rows that are only counted come so many at once.
+DISCARDED_CHUNK_ROWS = 128
 # A chunk is at most so many times the one before it, so that a few wide rows after many narrow ones stay few.
 CHUNK_GROWTH = 8
 
@@ -203,7 +206,7 @@ class Connection(asyncpg.Connection):
         try:
             answer = await self._protocol.bind_execute(statement, params, "", chunk, True, None)
         except (asyncpg.DataError, asyncpg.InterfaceError) as error:
-            if getattr(error, "severity", None) is not None or self.is_closed():
+            if severity(error) is not None or self.is_closed():
                 raise
             types = [_type_name(each) for each in statement._get_parameters()]  # noqa: SLF001
             raise refusal(error, types) from None
@@ -215,7 +218,7 @@ class Connection(asyncpg.Connection):
         page.add(records)
         fetched, in_one = len(records), completed
         while not completed and (complete or not page.full):
-            chunk = FIRST_CHUNK_ROWS if page.full else page.next_chunk(chunk)
+            chunk = DISCARDED_CHUNK_ROWS if page.full else page.next_chunk(chunk)
             records, tag, completed = await self._protocol.execute(statement, "", chunk, True, None)
             fetched += len(records)
             if not page.full:
@@ -247,24 +250,23 @@ class Connection(asyncpg.Connection):
 
     async def _cancel_until_answered(self, answered: asyncio.Future[None]) -> None:
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + CANCEL_GRACE_S
-        while not answered.done():
-            if loop.time() >= give_up_at:
-                self.terminate()
-                return
-            try:
-                async with asyncio.timeout(CANCEL_GRACE_S / 4):
-                    await connect_utils._cancel(  # type: ignore[attr-defined]  # noqa: SLF001 - see the head of this module
-                        loop=loop,
-                        addr=self._addr,
-                        params=self._params,
-                        backend_pid=self._protocol.backend_pid,
-                        backend_secret=self._protocol.backend_secret,
-                    )
-            except (OSError, TimeoutError, asyncpg.PostgresError):
-                # The server takes no new connection just now; the next round tries again, and the grace bounds it.
-                await asyncio.sleep(RESEND_CANCEL_S)
-            await asyncio.wait([answered], timeout=RESEND_CANCEL_S)
+        try:
+            async with asyncio.timeout(CANCEL_GRACE_S):
+                while not answered.done():
+                    try:
+                        await connect_utils._cancel(  # type: ignore[attr-defined]  # noqa: SLF001 - see the head of this module
+                            loop=loop,
+                            addr=self._addr,
+                            params=self._params,
+                            backend_pid=self._protocol.backend_pid,
+                            backend_secret=self._protocol.backend_secret,
+                        )
+                    except ConnectionRefusedError:
+                        """Nothing was sent. The next round tries again, and the grace bounds it."""
+                    await asyncio.wait([answered], timeout=RESEND_CANCEL_S)
+        except (OSError, TimeoutError, asyncpg.PostgresError):
+            # Not answered in time; or nobody knows whether a request is still on its way, to hit a later statement.
+            self.terminate()
 
 
 class _Page:

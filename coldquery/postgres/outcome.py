@@ -27,6 +27,17 @@ _CODES: dict[str, Code] = {
     "08": Code.CONNECTION_LOST,
 }
 
+# What the driver raises while a statement runs. ValueError and LookupError: an answer, or a parameter, that can't be
+# put into words; InternalClientError: a type that it can't make out.
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    ValueError,
+    LookupError,
+)
+
 _SEVERAL_STATEMENTS = "cannot insert multiple commands into a prepared statement"
 
 # Refusals of a connection that no waiting mends: the settings are wrong.
@@ -52,9 +63,18 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresConnectionError | OSError):
         return True
     if isinstance(error, asyncpg.PostgresError):
-        return error.severity in {"FATAL", "PANIC"}
+        return severity(error) in {"FATAL", "PANIC"}
     # asyncpg has no class of its own for a call on a connection that closed a moment ago.
     return isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
+
+
+def severity(error: BaseException) -> str | None:
+    """What PostgreSQL says of how bad it is, such as ERROR or FATAL; None if the error is the driver's own.
+
+    Field V, which is not translated. https://www.postgresql.org/docs/current/protocol-error-fields.html
+    """
+    told = getattr(error, "severity_en", None) or getattr(error, "severity", None)
+    return None if told is None else str(told)
 
 
 def wrong_setting(error: BaseException) -> str | None:
@@ -86,7 +106,7 @@ def refusal(error: BaseException, parameter_types: Sequence[str] = ()) -> Refusa
         parameter_types: the types that the statement wants, to say what a value does not fit.
     """
     match error:
-        case asyncpg.PostgresError() if error.severity is not None:
+        case asyncpg.PostgresError() if severity(error) is not None:
             return _from_server(error)
         case asyncpg.DataError():
             return _unfit_parameter(str(error), parameter_types)

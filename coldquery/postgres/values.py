@@ -77,9 +77,9 @@ _CODECS: dict[str, tuple[Encoder, Decoder]] = {
 # whose parts travel as text, so these travel as text as a whole.
 # https://github.com/postgres/postgres/blob/REL_18_STABLE/src/include/catalog/pg_type.dat
 _TEXT_TYPES_BY_OID = {
-    18: "char", 3904: "int4range", 3906: "numrange", 3908: "tsrange", 3910: "tstzrange", 3912: "daterange",
-    3926: "int8range", 4451: "int4multirange", 4532: "nummultirange", 4533: "tsmultirange", 4534: "tstzmultirange",
-    4535: "datemultirange", 4536: "int8multirange",
+    18: "char", 32: "pg_ddl_command", 2277: "anyarray", 3904: "int4range", 3906: "numrange", 3908: "tsrange",
+    3910: "tstzrange", 3912: "daterange", 3926: "int8range", 4451: "int4multirange", 4532: "nummultirange",
+    4533: "tsmultirange", 4534: "tstzmultirange", 4535: "datemultirange", 4536: "int8multirange",
 }  # fmt: skip
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from coldquery.errors import Refusal
-from coldquery.policy import returns_what_it_wrote
 from coldquery.postgres.connection import Limits, Result
 from coldquery.sessions.commands import Operation
 from coldquery.sessions.held import HeldTransaction
@@ -32,8 +31,7 @@ async def run_all(
         try:
             require_wanted()
             room = replace(limits, max_bytes=max(left, 2))
-            complete = returns_what_it_wrote(operation.sql)
-            result = await held.run(operation.sql, operation.params, room, complete=complete)
+            result = await held.run(operation.sql, operation.params, room, writes=True)
         except Refusal as error:
             if (count := len(operations)) > 1:
                 error.message = f"Operation {number} of {count} failed, and nothing of them was kept: {error.message}"

@@ -265,9 +265,9 @@ class Inspected(_Message):
         label: as begin said.
         backend_pid: PostgreSQL's process.
         sqlstate: of the error that the transaction failed by, if it has.
-        changes: by table.
+        changes: by table; the 100 that changed most.
         locks: what it holds, at most 100, those on system catalogs left out.
-        blocks: the backends that wait for it.
+        blocks: the backends that wait for it, at most 100.
     """
 
     kind: Literal["inspected"] = "inspected"

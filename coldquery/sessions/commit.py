@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-import asyncpg
-
 from coldquery.postgres.connection import Backend, Connection
+from coldquery.postgres.outcome import DRIVER_ERRORS
 from coldquery.postgres.target import Target
 from coldquery.sessions.commands import Outcome
 
@@ -55,7 +54,7 @@ class _Inquiry:
         while True:
             try:
                 status = await self._ask()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError):
+            except DRIVER_ERRORS:
                 # The database is away, or restarts, or is full: it is asked again until the caller's time is over.
                 self.close()
                 status = "in progress"

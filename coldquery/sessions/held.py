@@ -5,6 +5,7 @@ Nothing here knows of actors. Whoever holds the transaction runs one thing at a 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
@@ -12,33 +13,35 @@ from typing import Any, Self
 import asyncpg
 
 from coldquery.errors import Code, Refusal
+from coldquery.policy import may_change_settings
 from coldquery.postgres.connection import Backend, Connection, Limits, Result
-from coldquery.postgres.outcome import connection_problem, is_lost, refusal
+from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem, is_lost, refusal, severity
 from coldquery.postgres.target import Target
 from coldquery.sessions.commands import Begin, Outcome, Release, RollbackTo, Savepoint
 from coldquery.sessions.commit import settle
-from coldquery.sessions.limits import SessionLimits
+from coldquery.sessions.limits import IDLE_BACKSTOP, SessionLimits
 from coldquery.sessions.spares import Spares
 from coldquery.sessions.transaction import Done, Ended, Error, Event, NotSent, Open, State, after
 
-# What the driver raises while a statement runs. ValueError: an answer, or a parameter, that can't be put into words.
-DRIVER_ERRORS = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    OSError,
-    ValueError,
-)
 # In a subtransaction nothing leads back to read-write (25001), whatever the transaction round it has written.
 # https://www.postgresql.org/docs/current/sql-set-transaction.html
 READ_ONLY = "SET TRANSACTION READ ONLY"
 
-_XID = "SELECT pg_current_xact_id_if_assigned()::text"
+# Qualified, since the caller may have a search_path with functions of such names.
+_XID_IF_ASSIGNED = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text"
+_XID = """
+SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_xact_id()::pg_catalog.text END
+"""
 _ONE_ROW = Limits(max_rows=1, max_bytes=1 << 20, max_cell_bytes=1 << 20)
 
 # The gateway's own savepoint. A caller's of the same name does no harm: ours is always the inner one, and soon gone.
 _FRAME = '"coldquery frame"'
 _CLOSE_TIMEOUT_S = 2.0
+# A COMMIT that is sent with less time than this left could not be followed up.
+MIN_COMMIT_S = 1.0
+_FAILED = "25P02"
+_NO_SUCH_STATEMENT = "26000"
+
 # A spare connection that is slower than this is taken for dead.
 SPARE_TIMEOUT_S = 2.0
 
@@ -59,10 +62,12 @@ class HeldTransaction:
         self.state: State = Open()
         self.connection = connection
         self._limits = limits
-        self._target = target
+        self.target = target
         self._statement_timeout_ms: int | None = limits.statement_timeout_ms
         self._committing: str | None = None
-        self._has_snapshot = read_only
+        self._read_only = read_only
+        self._has_snapshot = False
+        self._may_have_written = False
 
     @classmethod
     async def begin(cls, spares: Spares, name: str, options: Begin, limits: SessionLimits) -> Self:
@@ -73,11 +78,14 @@ class HeldTransaction:
         """
         # One trip. What is set before BEGIN belongs to the same transaction, but to none of its savepoints.
         # https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
-        settings = {"application_name": name}
+        words = [f"SET application_name = {_literal(name)}", options.sql]
         if options.idle_timeout_s is not None:
-            settings |= limits.backstops(options.idle_timeout_s)
-        opening = [f"SET {setting} = {_literal(value)}" for setting, value in settings.items()]
-        sql = "; ".join([*opening, options.sql])
+            limit = limits.backstops(options.idle_timeout_s)[IDLE_BACKSTOP]
+            words.insert(0, f"SET {IDLE_BACKSTOP} = {_literal(limit)}")
+        if options.read_only and not options.deferrable:
+            # A snapshot seals it: from then on PostgreSQL lets nothing make it read-write.
+            words.append("SELECT 1")
+        sql = "; ".join(words)
         target = spares.target
         connection: Connection | None = None
         try:
@@ -89,7 +97,9 @@ class HeldTransaction:
                 connection = await _say(sql, await target.connect(), limits.control_timeout_s)
         except DRIVER_ERRORS as error:
             raise unavailable(connection_problem(error)) from None
-        return cls(connection, limits, target, read_only=options.read_only)
+        held = cls(connection, limits, target, read_only=options.read_only)
+        held._has_snapshot = options.read_only and not options.deferrable
+        return held
 
     @property
     def backend(self) -> Backend:
@@ -98,28 +108,45 @@ class HeldTransaction:
 
     # Statements.
 
-    async def run(self, sql: str, params: Sequence[Any], limits: Limits, *, complete: bool = False) -> Result:
+    async def run(self, sql: str, params: Sequence[Any], limits: Limits, *, writes: bool) -> Result:
         """One statement of a caller's; see `Connection.run`.
+
+        Args:
+            sql: the statement.
+            params: its parameters.
+            limits: of the answer.
+            writes: it may, and what it does is not undone at once: then it runs to its end, whatever the limits.
 
         Raises:
             Refusal: it failed; `state` tells what that means for the transaction.
         """
         connection = self.connection
+        self._has_snapshot = True
+        self._may_have_written = self._may_have_written or writes
         try:
-            result = await connection.run(sql, params, limits, cached=False, complete=complete)
+            result = await connection.run(sql, params, limits, cached=False, complete=writes)
         except DRIVER_ERRORS as error:
-            raise self._failed(error) from None
+            raise await self._failed(error) from None
         if not connection.is_in_transaction():
             # No statement that the policy lets through does that. If one did, its word is all there is to go by.
             words = {"COMMIT": Outcome.COMMITTED, "ROLLBACK": Outcome.ROLLED_BACK}
             self.state = Ended(words.get(result.command, Outcome.UNKNOWN))
             raise Refusal(Code.SESSION_ENDED, f"The statement ended the transaction: {self.state.outcome}.")
+        if writes:
+            if may_change_settings(sql):
+                self._statement_timeout_ms = None
+            if connection.get_settings().client_encoding.upper() not in {"UTF8", "UTF-8"}:
+                # The driver would go on in an encoding that parameters and rows were not meant in.
+                await self._control("SET client_encoding = 'UTF8'")
         return result
 
     async def ask(self, sql: str) -> Any:
         """A question of the gateway's own, answered with one value."""
-        with self.connection.cut_after(self._limits.control_timeout_s):
-            return (await self.run(sql, (), _ONE_ROW)).rows[0][0]
+        timer = asyncio.get_running_loop().call_later(self._limits.control_timeout_s, self.connection.interrupt)
+        try:
+            return (await self.run(sql, (), _ONE_ROW, writes=False)).rows[0][0]
+        finally:
+            timer.cancel()
 
     async def move(self, command: Savepoint | RollbackTo | Release) -> None:
         """Set, release, or roll back to a savepoint that `transaction.allow` has let through."""
@@ -149,7 +176,7 @@ class HeldTransaction:
         limit = self._time_limit(timeout_ms)
         # A snapshot first taken in a read-only frame would make PostgreSQL believe that a serializable transaction
         # never writes, and miss its conflicts.
-        snapshot = () if self._has_snapshot else ("SELECT 1",)
+        snapshot = () if self._has_snapshot or self._read_only else ("SELECT 1",)
         await self._control(*snapshot, f"SAVEPOINT {_FRAME}", *settings, *limit)
         self._has_snapshot = True
         try:
@@ -169,15 +196,25 @@ class HeldTransaction:
         Raises:
             Refusal: PostgreSQL refused to commit, or `commit_unknown`.
         """
-        xid = await self.ask(_XID) if isinstance(self.state, Open) else None
+        if timeout_s < MIN_COMMIT_S:
+            raise Refusal(
+                Code.DEADLINE_EXCEEDED,
+                "Too little of the call's time was left to commit and to know that it was done. COMMIT was not sent.",
+                next="The transaction is still open: commit again.",
+            )
+        xid = await self._xid()
+        if self._read_only and xid is not None:
+            await self.roll_back()
+            message = "The transaction began as read-only, and has written all the same: it was rolled back."
+            raise Refusal(Code.READ_ONLY, message)
         # Half of the time to commit, half to find out: should the answer be lost, the caller is told the truth in time.
         self._committing = xid
         try:
             tag = await self.connection.control("COMMIT", timeout_s / 2)
         except DRIVER_ERRORS as error:
-            if getattr(error, "severity", None) == "ERROR":
+            if severity(error) == "ERROR":
                 self._committing = None
-                raise self._failed(error) from None
+                raise await self._failed(error) from None
             return await self._resolve(xid, timeout_s / 2)
         self._committing = None
         # In a failed transaction PostgreSQL obeys a COMMIT with a ROLLBACK, and says so.
@@ -212,6 +249,14 @@ class HeldTransaction:
 
     # Inner.
 
+    async def _xid(self) -> str | None:
+        """PostgreSQL's id of the transaction, by which it can be asked about; None if there is nothing to ask."""
+        if not isinstance(self.state, Open) or not self._has_snapshot:
+            return None
+        # What is written only at COMMIT (a notification, a cursor WITH HOLD) would get its id too late to be known.
+        xid: str | None = await self.ask(_XID if self._may_have_written and not self._read_only else _XID_IF_ASSIGNED)
+        return xid
+
     async def _resolve(self, xid: str | None, timeout_s: float) -> Ended:
         self._committing = None
         self.connection.terminate()
@@ -221,7 +266,7 @@ class HeldTransaction:
             return self.state
         # What is true of it should this be cut short.
         self.state = Ended(Outcome.UNKNOWN, xid, lost=True)
-        self.state = Ended(await settle(self._target, xid, self.backend, timeout_s), xid, lost=True)
+        self.state = Ended(await settle(self.target, xid, self.backend, timeout_s), xid, lost=True)
         if self.state.outcome is Outcome.UNKNOWN:
             raise Refusal(
                 Code.COMMIT_UNKNOWN,
@@ -246,11 +291,11 @@ class HeldTransaction:
         try:
             await self.connection.control("; ".join(statements), self._limits.control_timeout_s)
         except DRIVER_ERRORS as error:
-            raise self._failed(error) from None
+            raise await self._failed(error) from None
 
-    def _failed(self, error: Exception) -> Refusal:
+    async def _failed(self, error: Exception) -> Refusal:
         """Brings the state in line with what PostgreSQL said, and returns what to tell the caller."""
-        event = _event(error, self.connection)
+        event = await self._event(error)
         self.state = after(self.state, None, event)
         if isinstance(event, Ended) and event.lost:
             self.connection.terminate()
@@ -260,20 +305,29 @@ class HeldTransaction:
             lost.retryable = False
             return lost
         answer = refusal(error)
-        if answer.code is Code.INTERNAL:
+        if answer.cause.sqlstate == _NO_SUCH_STATEMENT:
+            # Something dropped the driver's own prepared statements.
+            self.connection.forget_statements()
+        if answer.code is Code.INTERNAL and event == NotSent():
             answer.next = "The statement has run, and only its answer is lost: look before you repeat it."
         return answer
 
-
-def _event(error: Exception, connection: Connection) -> Event:
-    """What an error means for the transaction, which the driver does not tell: failed, ended, lost, or nothing."""
-    if is_lost(error) or connection.is_closed() or isinstance(error, asyncpg.InternalClientError):
-        return Ended(Outcome.ROLLED_BACK, lost=True)
-    if not connection.is_in_transaction():
-        return Ended(Outcome.ROLLED_BACK)
-    if isinstance(error, asyncpg.PostgresError) and error.severity is not None:
-        return Error(error.sqlstate or "XX000")
-    return NotSent()
+    async def _event(self, error: Exception) -> Event:
+        """What an error means for the transaction, which the driver does not tell: failed, ended, lost, or nothing."""
+        if is_lost(error) or self.connection.is_closed():
+            return Ended(Outcome.ROLLED_BACK, lost=True)
+        if not self.connection.is_in_transaction():
+            return Ended(Outcome.ROLLED_BACK)
+        if isinstance(error, asyncpg.PostgresError) and severity(error) is not None:
+            return Error(error.sqlstate or "XX000")
+        # The driver's own, before or after PostgreSQL had its say.
+        try:
+            await self.connection.control("SELECT 1", self._limits.control_timeout_s)
+        except asyncpg.PostgresError as told:
+            return Error(_FAILED) if told.sqlstate == _FAILED else Ended(Outcome.ROLLED_BACK, lost=True)
+        except DRIVER_ERRORS:
+            return Ended(Outcome.ROLLED_BACK, lost=True)
+        return NotSent()
 
 
 def unavailable(problem: str) -> Refusal:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 # PostgreSQL's own limits lie so far behind the gateway's: they are for when the gateway is dead or cut off.
 BACKSTOP_MARGIN_S = 60.0
+# So much of a session's id is shown to people, in logs and in PostgreSQL.
+SHORT_ID_LENGTH = 8
+IDLE_BACKSTOP = "idle_in_transaction_session_timeout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,7 @@ class SessionLimits:
         https://www.postgresql.org/docs/current/runtime-config-client.html
         """
         return {
-            "idle_in_transaction_session_timeout": _ms(idle_timeout_s + BACKSTOP_MARGIN_S),
+            IDLE_BACKSTOP: _ms(idle_timeout_s + BACKSTOP_MARGIN_S),
             "transaction_timeout": _ms(self.max_lifetime_s + BACKSTOP_MARGIN_S),
             "statement_timeout": f"{self.statement_timeout_ms}ms",
             "lock_timeout": f"{self.lock_timeout_ms}ms",

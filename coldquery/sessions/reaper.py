@@ -7,6 +7,7 @@ acted on, for the two pictures are not taken at the same moment.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,26 +20,28 @@ import structlog
 
 from actors import Clock
 from coldquery.postgres.connection import Backend, Connection
-from coldquery.postgres.outcome import connection_problem
+from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem
 from coldquery.postgres.target import Target
-from coldquery.sessions.limits import SessionLimits
+from coldquery.sessions.limits import SHORT_ID_LENGTH, SessionLimits
 
 QUESTION_TIMEOUT_S = 5.0
 BACKOFF_LIMIT_S = 60.0
 
 # Sessions by their name (tag and eight characters: the gateway's other connections have other lengths), or by pid,
-# since SQL can change the name. Waiters are found in pg_locks, which anyone may see whole.
+# since SQL can change the name. Another role's backend shows neither start nor state: it is not ours to judge. Waiters
+# are found in pg_locks, which anyone may see whole.
 # https://www.postgresql.org/docs/current/view-pg-locks.html
 QUESTION = """
 WITH waiters AS MATERIALIZED (
     SELECT w.pid, pg_blocking_pids(w.pid) AS blockers FROM (SELECT DISTINCT pid FROM pg_locks WHERE NOT granted) AS w
 )
 SELECT a.pid, (extract(epoch FROM a.backend_start) * 1000000)::bigint AS started_us,
-       starts_with(a.application_name, $1) AND length(a.application_name) = length($1) + 8 AS named,
+       CASE WHEN starts_with(a.application_name, $1) AND length(a.application_name) = length($1) + 8
+            THEN right(a.application_name, 8) END AS session,
        a.state LIKE 'idle in transaction%' AS idle,
        ARRAY(SELECT w.pid FROM waiters AS w WHERE a.pid = ANY (w.blockers) ORDER BY 1) AS blocks
 FROM pg_stat_activity AS a
-WHERE starts_with(a.application_name, $1) OR a.pid = ANY ($2)
+WHERE (starts_with(a.application_name, $1) OR a.pid = ANY ($2)) AND a.backend_start IS NOT NULL
 """
 TERMINATE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -60,21 +63,33 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActorFact:
-    """A session as the gateway knows it. `backend` is None as long as it is not known."""
+    """A session as the gateway knows it.
+
+    Attributes:
+        id: the `session_id`.
+        backend: at the other end of its connection; None as long as it is not known.
+        asked: whether the reaper asks the session's own database, as its role. After a reload it may not.
+        ended: the actor is gone, and its connection open.
+        busy: a command runs or waits.
+        client_gone: whoever opened it is gone, and did not ask to keep it.
+        blocks: whom it was last found to block.
+    """
 
     id: str
     backend: Backend | None
+    asked: bool
     ended: bool
     busy: bool
     client_gone: bool
+    blocks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BackendFact:
-    """A backend as PostgreSQL shows it. `named`: by its name it is a session of this gateway."""
+    """A backend as PostgreSQL shows it. `session`: by its name, the short id of its session in this gateway."""
 
     backend: Backend
-    named: bool
+    session: str | None
     idle: bool
     blocks: tuple[int, ...]
 
@@ -109,40 +124,45 @@ def verdicts(
         suspects: what this function returned at the last sweep.
         max_blocking_s: how long a session may stand idle in the way of others.
     """
-    found = list(_findings(tuple(actors), {each.backend: each for each in backends}))
+    actors = tuple(actors)
+    found = list(_findings(actors, {each.backend: each for each in backends}))
     seen = {_key(each): suspects.get(_key(each), now) for each in found}
     told = []
     for each in found:
         key = _key(each)
         again = key in suspects
         if each.kind is Kind.BLOCKING:
-            # Warned at the first sight.
-            told.append(replace(each, final=again and now - seen[key] >= max_blocking_s))
+            # Warned at the first sight, and found to be a leak once.
+            final = again and now - seen[key] >= max_blocking_s
+            if final:
+                seen[key] = math.inf
+            told.append(replace(each, final=final))
         elif again:
             told.append(each)
-    # Those that block nobody any more are told so, once.
+    # Those that block nobody any more are told so.
     told += [
-        Verdict(Kind.BLOCKING, key, None, final=False)
-        for kind, key in suspects
-        if kind is Kind.BLOCKING and isinstance(key, str) and (kind, key) not in seen
+        Verdict(Kind.BLOCKING, actor.id, None, final=False)
+        for actor in actors
+        if actor.blocks and (Kind.BLOCKING, actor.id) not in seen
     ]
     return tuple(told), seen
 
 
 def _findings(actors: tuple[ActorFact, ...], backends: Mapping[Backend, BackendFact]) -> Iterable[Verdict]:
     owned = {actor.backend for actor in actors}
+    beginning = {actor.id[:SHORT_ID_LENGTH] for actor in actors if actor.backend is None}
     for actor in actors:
         backend = None if actor.backend is None else backends.get(actor.backend)
         if actor.ended:
             yield Verdict(Kind.CONNECTION_LEFT_OPEN, actor.id, actor.backend)
         elif actor.client_gone:
             yield Verdict(Kind.CLIENT_GONE, actor.id, actor.backend)
-        elif actor.backend is not None and backend is None:
+        elif actor.backend is not None and backend is None and actor.asked:
             yield Verdict(Kind.BACKEND_GONE, actor.id, actor.backend)
         elif backend is not None and backend.idle and backend.blocks and not actor.busy:
             yield Verdict(Kind.BLOCKING, actor.id, actor.backend, backend.blocks)
     for each in backends.values():
-        if each.named and each.backend not in owned:
+        if each.session is not None and each.session not in beginning and each.backend not in owned:
             yield Verdict(Kind.BACKEND_WITHOUT_ACTOR, None, each.backend)
 
 
@@ -193,6 +213,7 @@ class Reaper:
         self._limits = limits
         self._clock = clock
         self._connection: Connection | None = None
+        self._target = root.target
         self._suspects: Suspects = {}
 
     async def run(self) -> None:
@@ -203,7 +224,7 @@ class Reaper:
                 await asyncio.sleep(pause_s)
                 try:
                     await self.sweep()
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+                except DRIVER_ERRORS as error:
                     self._close()
                     _log.warning("reaper_paused", reason=connection_problem(error))
                     longer_s = min(pause_s * 2, max(BACKOFF_LIMIT_S, self._limits.reap_interval_s))
@@ -228,7 +249,9 @@ class Reaper:
             if verdict.final:
                 self.counts[verdict.kind] += 1
                 pid = verdict.backend.pid if verdict.backend else None
-                _log.warning("leak", kind=verdict.kind, session=verdict.id and verdict.id[:8], backend_pid=pid)
+                _log.warning(
+                    "leak", kind=verdict.kind, session=verdict.id and verdict.id[:SHORT_ID_LENGTH], backend_pid=pid
+                )
             if verdict.kind is Kind.BACKEND_WITHOUT_ACTOR and verdict.backend is not None:
                 await self._fetch(TERMINATE, verdict.backend.pid, verdict.backend.started_us)
         return told
@@ -237,13 +260,16 @@ class Reaper:
         pids = [fact.backend.pid for fact in self._root.facts() if fact.backend is not None]
         rows = await self._fetch(QUESTION, f"{self._root.tag}/", pids)
         return [
-            BackendFact(Backend(row["pid"], row["started_us"]), row["named"], bool(row["idle"]), tuple(row["blocks"]))
+            BackendFact(Backend(row["pid"], row["started_us"]), row["session"], bool(row["idle"]), tuple(row["blocks"]))
             for row in rows
         ]
 
     async def _fetch(self, sql: str, *params: object) -> list[asyncpg.Record]:
+        if self._target is not self._root.target:
+            self._close()
+            self._target = self._root.target
         if self._connection is None or self._connection.is_closed():
-            self._connection = await replace(self._root.target, application_name=f"{self._root.tag}/reaper").connect()
+            self._connection = await replace(self._target, application_name=f"{self._root.tag}/reaper").connect()
         return await self._connection.fetch(sql, *params, timeout=QUESTION_TIMEOUT_S)
 
     def _close(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
@@ -27,9 +28,9 @@ from actors import (
 )
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.target import Target
-from coldquery.sessions.commands import Batch, Begin, Command, Echo, Explain, Query, Reply
+from coldquery.sessions.commands import Batch, Begin, Command, Commit, Echo, Explain, Outcome, Query, Reply
 from coldquery.sessions.held import unavailable
-from coldquery.sessions.limits import SessionLimits
+from coldquery.sessions.limits import SHORT_ID_LENGTH, SessionLimits
 from coldquery.sessions.reaper import ActorFact, Kind, Verdict
 from coldquery.sessions.session import CLIENT_GONE, CONNECTION_LOST, Blocking, SessionActor, Snapshot
 from coldquery.sessions.spares import Spares
@@ -37,7 +38,6 @@ from coldquery.sessions.stories import ended, no_slot, out_of_time
 from coldquery.sessions.transaction import Ended, words
 
 ID_BYTES = 24  # 192 random bits; those that the short id shows are not among the 128 that must stay secret
-SHORT_ID_LENGTH = 8
 # The call's deadline lies so far behind PostgreSQL's limit on its statement, which should fire first.
 DEADLINE_MARGIN_S = 2.0
 MAX_GONE_CLIENTS = 1000
@@ -168,7 +168,7 @@ class SessionRoot:
         except AskTimeout as error:
             raise out_of_time(error) from None
         except ActorStopped as error:
-            raise self._ended_under(ref, started=error.started) from None
+            raise await self._ended_under(ref, command, started=error.started) from None
 
     def deadline_s(self, command: Command) -> float:
         """How long a caller should wait at most, if it does not know better."""
@@ -217,9 +217,11 @@ class SessionRoot:
             ActorFact(
                 id=id,
                 backend=(snapshot := actor.describe()).backend,
+                asked=snapshot.target == self.target,
                 ended=id in self._left_open,
                 busy=actor.ref.busy,
                 client_gone=self._is_orphan(snapshot),
+                blocks=snapshot.blocks,
             )
             for id, actor in chain(self._actors.items(), self._left_open.items())  # noqa: A001 - the field's name
         )
@@ -265,8 +267,20 @@ class SessionRoot:
             raise ended(found.reason, found.detail, found.last_command, self.clock.now() - found.ended_at)
         return found
 
-    def _ended_under(self, ref: ActorRef[Command, Reply], *, started: bool) -> Refusal:
+    async def _ended_under(self, ref: ActorRef[Command, Reply], command: Command, *, started: bool) -> Refusal:
+        if started and isinstance(command, Commit):
+            # The session is finding out what became of it, and that is what the caller wants to know.
+            with suppress(TimeoutError):
+                await ref.join(SessionActor.teardown_timeout_s)
         refusal = ended(str(ref.reason), ref.detail, ref.last_command, None)
+        match ref.detail:
+            case Ended(outcome=Outcome.COMMITTED):
+                refusal.next = "Nothing is to be repeated: the transaction was committed."
+            case Ended(outcome=Outcome.ROLLED_BACK):
+                """The catalogue's advice is right."""
+            case _ if started and isinstance(command, Commit):
+                refusal.code = Code.COMMIT_UNKNOWN
+                refusal.next = "Call pg_tx status on this session before you repeat anything: it tells what is known."
         fate = "This call had begun" if started else "This call did not run"
         refusal.message = f"{refusal.message} {fate}."
         return refusal

@@ -9,8 +9,9 @@ from typing import ClassVar, assert_never, override
 
 from actors import Abandoned, Actor, Clock, ExitReason, Phase
 from coldquery.errors import Code, Refusal
-from coldquery.policy import check_session_statement, returns_what_it_wrote
+from coldquery.policy import check_read, check_session_statement, may_write
 from coldquery.postgres.connection import Backend, Result
+from coldquery.postgres.target import Target
 from coldquery.sessions import status
 from coldquery.sessions.batch import run_all
 from coldquery.sessions.commands import (
@@ -55,6 +56,8 @@ _CLOSE_MARGIN_S = 2.0
 # So much of a call's time is left for the answer to travel.
 _ANSWER_MARGIN_S = 0.2
 _SHORT_S = 60
+# So many commands that nobody waited for are told of.
+_MAX_UNTOLD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Snapshot:
     client: str | None
     keep: bool
     backend: Backend | None
+    target: Target | None
     connected: bool
     blocks: tuple[int, ...]
 
@@ -115,6 +119,7 @@ class SessionActor(Actor[Command, Reply]):
         self._held: HeldTransaction | None = None
         self._idle_since = clock.now()
         self._blocks: tuple[int, ...] = ()
+        self._untold: list[str] = []
 
     # The runtime's hooks.
 
@@ -161,6 +166,11 @@ class SessionActor(Actor[Command, Reply]):
             self._transaction.connection.interrupt()
 
     @override
+    def on_unheard(self, abandoned: Abandoned[Command, Reply]) -> None:
+        self._untold += [*_retell(abandoned), _tell(abandoned)]
+        del self._untold[:-_MAX_UNTOLD]
+
+    @override
     def on_stop(self, reason: str) -> None:
         if reason in _INTERRUPTING and self.running is not None:
             self.on_abandon(self.running.command)
@@ -179,6 +189,7 @@ class SessionActor(Actor[Command, Reply]):
             client=self.client,
             keep=self.options.keep,
             backend=None if held is None else held.backend,
+            target=None if held is None else held.target,
             connected=held is not None and not held.connection.is_closed(),
             blocks=self._blocks,
         )
@@ -204,7 +215,7 @@ class SessionActor(Actor[Command, Reply]):
         state = self.state
         ended = isinstance(state, Ended)
         left_s = max(self.ref.started_at + self._limits.max_lifetime_s - self._clock.now(), 0)
-        abandoned = None if self._orphaned else self.take_abandoned()
+        untold = "" if self._orphaned else self._take_untold()
         return Echo(
             id=self._id,
             state=words(state),
@@ -212,7 +223,7 @@ class SessionActor(Actor[Command, Reply]):
             idle_expires_in_s=0 if ended else math.floor(min(self._idle_timeout_s, left_s)),
             lifetime_left_s=0 if ended else math.floor(left_s),
             warning=None if ended else self._warning(left_s),
-            abandoned=None if abandoned is None else _tell(abandoned),
+            abandoned=untold or None,
         )
 
     # Commands.
@@ -241,6 +252,7 @@ class SessionActor(Actor[Command, Reply]):
         check_session_statement(query.sql)
         held = self._transaction
         if query.access == "read":
+            check_read(query.sql)
             async with held.frame(READ_ONLY, timeout_ms=query.timeout_ms, undo=True):
                 return await self._run(query.sql, query)
         if self.options.auto_savepoint:
@@ -251,7 +263,7 @@ class SessionActor(Actor[Command, Reply]):
 
     async def _explain(self, explain: Explain) -> Result:
         check_session_statement(explain.sql)
-        settings = () if explain.analyze else (READ_ONLY,)
+        settings = () if explain.analyze and may_write(explain.sql) else (READ_ONLY,)
         async with self._transaction.frame(*settings, timeout_ms=explain.timeout_ms, undo=True):
             return await self._run(explain.statement, explain)
 
@@ -264,8 +276,8 @@ class SessionActor(Actor[Command, Reply]):
 
     async def _run(self, sql: str, asked: Query | Explain) -> Result:
         self._require_wanted()
-        complete = isinstance(asked, Query) and asked.access == "write" and returns_what_it_wrote(sql)
-        return await self._transaction.run(sql, asked.params, asked.limits, complete=complete)
+        writes = isinstance(asked, Query) and asked.access == "write"
+        return await self._transaction.run(sql, asked.params, asked.limits, writes=writes)
 
     async def _commit(self) -> Ended:
         left_s = math.inf if self.running is None else self.running.deadline - asyncio.get_running_loop().time()
@@ -275,7 +287,7 @@ class SessionActor(Actor[Command, Reply]):
         now = self._clock.now()
         changes, locks, blocks = None, None, None
         if isinstance(self.state, Open):
-            async with self._transaction.frame(READ_ONLY, undo=True):
+            async with self._transaction.frame(READ_ONLY, status.SEARCH_PATH, undo=True):
                 self._require_wanted()
                 changes, locks, blocks = status.understand(await self._transaction.ask(status.QUESTION))
             self._blocks = blocks
@@ -294,7 +306,8 @@ class SessionActor(Actor[Command, Reply]):
     def _finished(self, command: Commit | Rollback, ended: Ended) -> Finished:
         note = None
         if ended.lost:
-            note = "The connection broke during COMMIT; PostgreSQL was asked on another what became of it."
+            note = "The connection broke during COMMIT. "
+            note += "PostgreSQL was asked on another." if ended.xid else "There was nothing to commit."
         elif command.kind == "commit" and ended.outcome is Outcome.ROLLED_BACK:
             note = "Nothing was kept: a statement had failed, and PostgreSQL rolls such a transaction back at COMMIT."
         return Finished(outcome=ended.outcome, xid=ended.xid, note=note, echo=self.echo())
@@ -313,6 +326,10 @@ class SessionActor(Actor[Command, Reply]):
     @property
     def _orphaned(self) -> bool:
         return self.running is not None and self.running.phase is Phase.ORPHANED
+
+    def _take_untold(self) -> str:
+        untold, self._untold = self._untold, []
+        return " ".join(untold)
 
     def _require_wanted(self) -> None:
         """Go on only if somebody waits for what comes next: not if the caller has left, or the session's time is up."""
@@ -339,7 +356,7 @@ class SessionActor(Actor[Command, Reply]):
         match self.state:
             case Ended() if error.code not in {Code.COMMIT_UNKNOWN, Code.SESSION_ENDED}:
                 error.next = f"Nothing was kept: {again}"
-            case Failed() if before != self.state and error.code in {Code.SERIALIZATION_FAILURE, Code.DEADLOCK}:
+            case Open() | Failed() if error.code in {Code.SERIALIZATION_FAILURE, Code.DEADLOCK}:
                 error.next = f"Roll back with pg_tx rollback, then {again}"
             case Failed(savepoints=savepoints) if before != self.state:
                 error.next = way_back(savepoints)
@@ -357,6 +374,16 @@ class SessionActor(Actor[Command, Reply]):
         if self._idle_timeout_s < _SHORT_S:
             return f"This session ends when {self._idle_timeout_s:g} s pass without a call."
         return None
+
+
+def _retell(abandoned: Abandoned[Command, Reply]) -> list[str]:
+    """What an answer that nobody heard was to tell of those before it."""
+    match abandoned:
+        case Abandoned(error=Refusal(session={"abandoned": str(told)})):
+            return [told]
+        case Abandoned(reply=reply) if reply is not None and reply.echo.abandoned is not None:
+            return [reply.echo.abandoned]
+    return []
 
 
 def _tell(abandoned: Abandoned[Command, Reply]) -> str:

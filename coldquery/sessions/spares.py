@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-import asyncpg
 import structlog
 
 from coldquery.postgres.connection import Connection
-from coldquery.postgres.outcome import connection_problem
+from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem
 from coldquery.postgres.target import Target
 
 BACKOFF_FIRST_S = 0.5
@@ -69,7 +68,7 @@ class Spares:
                 self._wanted.clear()
                 try:
                     await self._fill()
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+                except DRIVER_ERRORS as error:
                     _log.debug("no_spare_connection", reason=connection_problem(error))
                     await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads attempts
                     backoff_s = min(backoff_s * 2, BACKOFF_LIMIT_S)

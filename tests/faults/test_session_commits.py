@@ -171,10 +171,21 @@ async def test_a_write_whose_commit_nobody_can_be_asked_about_is_not_told_as_rol
 
 async def test_a_lost_commit_of_a_transaction_that_wrote_nothing_needs_no_asking(fault: Fault) -> None:
     session = await Session.begin(fault.root)
-    await session.run("SELECT 1")
+    await session.run("SELECT 1", access="read")
     fault.proxy.lose = "answer, and the database"
     finished = await session.commit()
     assert (finished.outcome, finished.xid) == (Outcome.ROLLED_BACK, None)
+
+
+async def test_what_is_written_only_by_the_commit_itself_is_asked_about_too(fault: Fault) -> None:
+    heard: list[Any] = []
+    await fault.observer.add_listener("jobs", lambda *told: heard.append(told[3]))
+    session = await Session.begin(fault.root)
+    await session.run("SELECT pg_notify('jobs', 'hello')")
+    fault.proxy.lose = "answer"
+    assert (await session.commit()).outcome is Outcome.COMMITTED
+    await until(fault.observer, "SELECT 1", wanted=1)
+    assert heard == ["hello"]
 
 
 async def test_a_commit_that_is_killed_in_the_gateway_is_found_out_all_the_same(fault: Fault) -> None:
@@ -186,7 +197,8 @@ async def test_a_commit_that_is_killed_in_the_gateway_is_found_out_all_the_same(
         while fault.proxy.is_armed():
             await asyncio.sleep(0.005)
     assert await fault.root.drain(0.05, 5) == 0
-    assert (await call).code is Code.SESSION_ENDED
+    told = await call
+    assert (told.code, told.next) == (Code.SESSION_ENDED, "Nothing is to be repeated: the transaction was committed.")
     assert "(committed)" in (await session.refused("SELECT 1")).message
 
 

@@ -289,7 +289,7 @@ async def test_status_shows_what_the_transaction_did_and_whom_it_blocks(root: Se
             status = await session.ask(Inspect())
     changes = status.changes[0]
     assert (changes.table, changes.inserted, changes.updated, changes.deleted) == ("public.t", 2, 1, 0)
-    assert ("t", "RowExclusiveLock") in {(lock.relation, lock.mode) for lock in status.locks}
+    assert ("public.t", "RowExclusiveLock") in {(lock.relation, lock.mode) for lock in status.locks}
     assert status.label == "moving stock"
     assert "Others wait" in (status.echo.warning or "")
     await session.rollback()

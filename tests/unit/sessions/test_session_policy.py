@@ -3,7 +3,7 @@
 import pytest
 
 from coldquery.errors import Code, Refusal
-from coldquery.policy import check_session_statement, returns_what_it_wrote
+from coldquery.policy import check_autocommit, check_session_statement, may_change_settings, may_write, writes
 
 
 def refused(sql: str) -> Refusal:
@@ -40,6 +40,14 @@ def refused(sql: str) -> Refusal:
         ("RESET SESSION AUTHORIZATION", "operator"),
         ("COPY t FROM STDIN", "pg_query write"),
         ("copy (SELECT 1) to stdout", "pg_query write"),
+        ('SET "transaction_read_only" = off', "read_only"),
+        ("SET session_authorization = postgres", "operator"),
+        ("SET SESSION statement_timeout = 100", "timeout_ms"),
+        ("SET LOCAL idle_in_transaction_session_timeout = 0", "idle_timeout_s"),
+        ("RESET transaction_timeout", "idle_timeout_s"),
+        ("SET client_encoding = 'LATIN1'", "convert"),
+        ("SET NAMES 'LATIN1'", "convert"),
+        ("RESET ALL", "by name"),
         ("LISTEN c", "query"),
         ("DEALLOCATE ALL", "by name"),
         ("DEALLOCATE PREPARE ALL", "by name"),
@@ -72,8 +80,8 @@ def test_a_text_that_postgresql_cannot_take_is_refused(sql: str) -> None:
         "DEALLOCATE p",
         "SET search_path = shop",
         "SET LOCAL work_mem = '1MB'",
-        "SET SESSION statement_timeout = 100",
-        "RESET ALL",
+        "RESET work_mem",
+        "SET LOCAL lock_timeout = 100",
         "DECLARE c CURSOR FOR SELECT 1",
         "COPY t TO '/tmp/file'",
         "NOTIFY c",
@@ -87,13 +95,33 @@ def test_what_has_its_place_in_a_transaction_is_let_through(sql: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sql", "wrote"),
+    "sql", ["SET work_mem = '1MB'", "LOCK t", "PREPARE p AS SELECT 1", "DECLARE c CURSOR FOR TABLE t"]
+)
+def test_what_lasts_no_longer_than_a_call_is_refused_alone_and_allowed_in_a_batch(sql: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        check_autocommit(sql, alone=True)
+    assert caught.value.code is Code.STATEMENT_NOT_ALLOWED
+    assert "pg_tx begin" in caught.value.next
+    check_autocommit(sql, alone=False)
+
+
+@pytest.mark.parametrize(
+    ("sql", "plain", "possible"),
     [
-        ("INSERT INTO t VALUES (1) RETURNING i", True),
-        ("with x as (select 1) delete from t returning *", True),
-        ("INSERT INTO t VALUES (1)", False),
-        ("SELECT 'returning'", False),
+        ("INSERT INTO t VALUES (1)", True, True),
+        ("with x as (delete from t) select 1", False, True),
+        ("SELECT 1", False, False),
+        ("TABLE t", False, False),
+        ("CREATE TABLE x AS SELECT 1", False, True),
     ],
 )
-def test_rows_that_a_statement_wrote_are_known_by_its_words(sql: str, wrote: bool) -> None:
-    assert returns_what_it_wrote(sql) is wrote
+def test_a_write_is_known_by_its_first_word_as_far_as_it_can_be(sql: str, plain: bool, possible: bool) -> None:
+    assert (writes(sql), may_write(sql)) == (plain, possible)
+
+
+@pytest.mark.parametrize(
+    ("sql", "may"),
+    [("SET LOCAL x = 1", True), ("DO $$ $$", True), ("SELECT SET_CONFIG('a', 'b', true)", True), ("SELECT 1", False)],
+)
+def test_what_may_change_a_setting_is_known_by_its_text(sql: str, may: bool) -> None:
+    assert may_change_settings(sql) is may

@@ -1,5 +1,6 @@
 """What counts as a leak, and when."""
 
+from dataclasses import replace
 from typing import Any
 
 from coldquery.postgres.connection import Backend
@@ -10,11 +11,12 @@ INTERVAL_S = 10.0
 
 
 def actor(**differs: Any) -> ActorFact:
-    return ActorFact(**{"id": "a", "backend": ONE, "ended": False, "busy": False, "client_gone": False, **differs})
+    plain = ActorFact("a", ONE, asked=True, ended=False, busy=False, client_gone=False, blocks=())
+    return replace(plain, **differs)
 
 
 def backend(**differs: Any) -> BackendFact:
-    return BackendFact(**{"backend": ONE, "named": True, "idle": True, "blocks": (), **differs})
+    return BackendFact(**{"backend": ONE, "session": "a", "idle": True, "blocks": (), **differs})
 
 
 def sweeps(*pictures: tuple[list[ActorFact], list[BackendFact]]) -> list[tuple[Verdict, ...]]:
@@ -47,15 +49,20 @@ def test_a_pid_that_is_used_again_is_another_backend() -> None:
 
 
 def test_a_backend_that_is_not_named_as_a_session_is_nobodys_business() -> None:
-    assert sweeps(*[([], [backend(named=False)])] * 2) == [(), ()]
+    assert sweeps(*[([], [backend(session=None)])] * 2) == [(), ()]
 
 
 def test_a_session_whose_backend_is_gone_is_told_at_the_second_sight() -> None:
     assert sweeps(*[([actor()], [])] * 2) == [(), (Verdict(Kind.BACKEND_GONE, "a", ONE),)]
 
 
-def test_a_session_that_is_opening_is_not_missed() -> None:
+def test_a_session_that_is_opening_is_not_missed_and_its_backend_is_no_orphan() -> None:
     assert sweeps(*[([actor(backend=None)], [])] * 2) == [(), ()]
+    assert sweeps(*[([actor(backend=None)], [backend()])] * 2) == [(), ()]
+
+
+def test_a_session_of_another_database_than_the_one_that_is_asked_is_not_missed_there() -> None:
+    assert sweeps(*[([actor(asked=False)], [])] * 3) == [(), (), ()]
 
 
 def test_a_session_whose_client_is_gone_is_told_at_the_second_sight() -> None:
@@ -72,10 +79,11 @@ def test_who_stands_idle_in_the_way_is_warned_and_then_told_and_then_cleared() -
     warned = Verdict(Kind.BLOCKING, "a", ONE, (7,), final=False)
     final = Verdict(Kind.BLOCKING, "a", ONE, (7,))
     cleared = Verdict(Kind.BLOCKING, "a", None, final=False)
-    assert sweeps(blocking, blocking, blocking, ([actor()], [backend()])) == [
+    assert sweeps(blocking, blocking, blocking, blocking, ([actor(blocks=(7,))], [backend()])) == [
         (warned,),
         (warned,),
         (final,),
+        (warned,),
         (cleared,),
     ]
 
