@@ -112,10 +112,7 @@ async def _collect(process: asyncio.subprocess.Process, log: list[dict[str, Any]
 @pytest.fixture(scope="session")
 async def shop(postgres: Endpoint) -> TestDatabase:
     """A database with two customers, for all tests that only read."""
-    administrator = await asyncpg.connect(postgres.dsn(SUPERUSER, SUPERUSER))
-    await administrator.execute(f"CREATE DATABASE e2e_shop TEMPLATE {DATABASE} OWNER {OWNER}")
-    await administrator.close()
-    database = TestDatabase(postgres, "e2e_shop")
+    database = await _make_database(postgres, "e2e_shop")
     connection = await asyncpg.connect(database.owner_dsn)
     await connection.execute(
         "CREATE TABLE customer (id int PRIMARY KEY, name text, balance numeric, since date);"
@@ -125,13 +122,45 @@ async def shop(postgres: Endpoint) -> TestDatabase:
     return database
 
 
-@pytest.fixture
-async def ledger(database: TestDatabase) -> TestDatabase:
-    """A database of the test's own, with an empty table `entry` that its owner may write."""
+@pytest.fixture(scope="session")
+async def shared_ledger(postgres: Endpoint) -> TestDatabase:
+    """A database with a table `entry` that its owner may write."""
+    database = await _make_database(postgres, "e2e_ledger")
     connection = await asyncpg.connect(database.owner_dsn)
     await connection.execute("CREATE TABLE entry (id int PRIMARY KEY, amount numeric)")
     await connection.close()
     return database
+
+
+@pytest.fixture
+async def ledger(shared_ledger: TestDatabase) -> TestDatabase:
+    """The same for one test: the table is empty, and nobody has a session open."""
+    connection = await asyncpg.connect(shared_ledger.superuser_dsn)
+    ours = "datname = current_database() AND application_name LIKE 'coldquery/%/%/________'"
+    while await connection.fetch(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}"):
+        await asyncio.sleep(0.01)
+    await connection.execute("TRUNCATE entry")
+    await connection.close()
+    return shared_ledger
+
+
+@pytest.fixture(scope="session")
+async def ledger_gateway(shared_ledger: TestDatabase) -> AsyncIterator[RunningGateway]:
+    """A gateway over HTTP that reads and writes, for all tests that leave it running."""
+    async with run_gateway(env=reader_and_writer(shared_ledger)) as running:
+        yield running
+
+
+def reader_and_writer(database: TestDatabase, **more: str) -> dict[str, str]:
+    """The environment of a gateway that reads as one role and writes as another."""
+    return {"COLDQUERY_DSN": database.owner_dsn, "COLDQUERY_READER_DSN": database.reader_dsn, **more}
+
+
+async def _make_database(postgres: Endpoint, name: str) -> TestDatabase:
+    administrator = await asyncpg.connect(postgres.dsn(SUPERUSER, SUPERUSER))
+    await administrator.execute(f"CREATE DATABASE {name} TEMPLATE {DATABASE} OWNER {OWNER}")
+    await administrator.close()
+    return TestDatabase(postgres, name)
 
 
 @pytest.fixture(scope="session")

@@ -17,28 +17,22 @@ from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 
 from tests.conftest import TestDatabase
-from tests.e2e.conftest import COLDQUERY, RunningGateway, clean_environment, run_gateway
+from tests.e2e.conftest import COLDQUERY, RunningGateway, clean_environment, reader_and_writer, run_gateway
 from tests.e2e.test_clients import ERAS, TRANSPORTS, body, modern
 from tests.integration.sessions.asking import SLEEPING, until
 
 
-def environment(ledger: TestDatabase, **more: str) -> dict[str, str]:
-    return {"COLDQUERY_DSN": ledger.owner_dsn, "COLDQUERY_READER_DSN": ledger.reader_dsn, **more}
-
-
 @asynccontextmanager
-async def over(transport: str, ledger: TestDatabase, era: str = "auto", **more: str) -> AsyncIterator[Client[Any]]:
-    if transport == "http":
-        async with run_gateway(env=environment(ledger, **more)) as gateway, Client(gateway.url, mode=era) as client:
-            yield client
-        return
-    stdio = StdioTransport(
-        COLDQUERY,
-        ["serve", "--transport", "stdio"],
-        env=clean_environment(environment(ledger, **more)),
-        keep_alive=False,
-    )
-    async with Client(stdio, mode=era) as client:
+async def over(transport: str, gateway: RunningGateway, ledger: TestDatabase, era: str) -> AsyncIterator[Client[Any]]:
+    environment = clean_environment(reader_and_writer(ledger))
+    stdio = StdioTransport(COLDQUERY, ["serve", "--transport", "stdio"], env=environment, keep_alive=False)
+    async with Client(gateway.url if transport == "http" else stdio, mode=era) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(ledger_gateway: RunningGateway, ledger: TestDatabase) -> AsyncIterator[Client[Any]]:
+    async with Client(ledger_gateway.url) as client:
         yield client
 
 
@@ -87,9 +81,9 @@ OPEN_TRANSACTIONS = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idl
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_an_agent_changes_its_mind_and_commits(
-    transport: str, era: str, ledger: TestDatabase, observer: Any
+    transport: str, era: str, ledger_gateway: RunningGateway, ledger: TestDatabase, observer: Any
 ) -> None:
-    async with over(transport, ledger, era) as client:
+    async with over(transport, ledger_gateway, ledger, era) as client:
         agent = Agent(client)
         began = await agent.begin(isolation_level="REPEATABLE READ", label="closing the month")
         assert began["session"]["state"] == "idle in transaction"
@@ -120,149 +114,142 @@ async def test_an_agent_changes_its_mind_and_commits(
 
 
 async def test_a_handle_is_all_that_another_client_of_the_2026_revision_needs(
-    ledger: TestDatabase, observer: Any
+    ledger_gateway: RunningGateway, ledger: TestDatabase, observer: Any
 ) -> None:
-    async with run_gateway(env=environment(ledger)) as gateway:
-        async with Client(gateway.url) as one:
-            agent = Agent(one)
-            await agent.begin()
-            await agent.write("INSERT INTO entry VALUES (1, 1)")
-        async with httpx2.AsyncClient() as http:
-            arguments = {"action": "commit", "session_id": agent.session_id}
-            call = modern("tools/call", {"name": "pg_tx", "arguments": arguments}, "pg_tx")
-            result = (await http.post(gateway.url, **call)).json()["result"]
-        assert result["structuredContent"]["outcome"] == "committed"
+    async with Client(ledger_gateway.url) as one:
+        agent = Agent(one)
+        await agent.begin()
+        await agent.write("INSERT INTO entry VALUES (1, 1)")
+    async with httpx2.AsyncClient() as http:
+        arguments = {"action": "commit", "session_id": agent.session_id}
+        call = modern("tools/call", {"name": "pg_tx", "arguments": arguments}, "pg_tx")
+        result = (await http.post(ledger_gateway.url, **call)).json()["result"]
+    assert result["structuredContent"]["outcome"] == "committed"
     assert await observer.fetchval("SELECT count(*) FROM entry") == 1
 
 
-async def test_every_bad_call_is_told_and_writes_nothing(ledger: TestDatabase, observer: Any) -> None:
-    async with over("http", ledger) as client:
-        agent = Agent(client)
-        await agent.begin()
-        mine = agent.session_id
-        insert = "INSERT INTO entry VALUES (1, 1)"
-        bad: list[tuple[str, dict[str, Any], str, str]] = [
-            ("pg_query", {"action": "write", "sql": insert}, "write_denied", "autocommit"),
-            ("pg_query", {"action": "write", "sql": insert, "autocommit": False}, "write_denied", "autocommit"),
-            ("pg_query", {"action": "write", "sql": insert, "session_id": ""}, "session_not_found", "no session"),
-            ("pg_query", {"action": "write", "sql": insert, "session_id": "x" * 32}, "session_not_found", "no session"),
-            (
-                "pg_query",
-                {"action": "write", "sql": insert, "session_id": mine, "autocommit": True},
-                "invalid_argument",
-                "contradict",
-            ),
-            ("pg_query", {"action": "read", "sql": insert}, "read_only", "read-only"),
-            ("pg_query", {"action": "read", "sql": insert, "session_id": mine}, "read_only", "read-only"),
-            ("pg_query", {"action": "write", "sql": "COMMIT", "session_id": mine}, "statement_not_allowed", "pg_tx"),
-            ("pg_query", {"action": "write", "sql": "COMMIT", "autocommit": True}, "statement_not_allowed", "pg_tx"),
-            ("pg_query", {"action": "write", "sql": " ", "session_id": mine}, "statement_not_allowed", "no statement"),
-            ("pg_query", {"action": "write", "sql": "\0", "session_id": mine}, "invalid_argument", "NUL"),
-            (
-                "pg_query",
-                {"action": "transaction", "operations": [{"sql": insert}], "autocommit": False},
-                "write_denied",
-                "commits",
-            ),
-            (
-                "pg_query",
-                {
-                    "action": "transaction",
-                    "operations": [{"sql": insert}],
-                    "session_id": mine,
-                    "isolation_level": "serializable",
-                },
-                "invalid_argument",
-                "isolation_level",
-            ),
-            ("pg_query", {"action": "transaction"}, "invalid_argument", "`operations` is missing"),
-            ("pg_tx", {"action": "commit"}, "invalid_argument", "`session_id` is missing"),
-            ("pg_tx", {"action": "savepoint", "session_id": mine}, "invalid_argument", "`savepoint_name` is missing"),
-            (
-                "pg_tx",
-                {"action": "savepoint", "session_id": mine, "savepoint_name": ""},
-                "invalid_argument",
-                "savepoint's name",
-            ),
-            (
-                "pg_tx",
-                {"action": "rollback", "session_id": mine, "savepoint_name": "no"},
-                "invalid_argument",
-                "no savepoint",
-            ),
-            ("pg_tx", {"action": "begin", "session_id": mine}, "invalid_argument", "no place"),
-            ("pg_tx", {"action": "begin", "isolation_level": "chaos"}, "invalid_argument", "`isolation_level`"),
-            ("pg_tx", {"action": "begin", "idle_timeout_s": 1e9}, "invalid_argument", "`idle_timeout_s`"),
-            ("pg_tx", {"action": "begin", "idle_timeout_s": 0}, "invalid_argument", "`idle_timeout_s`"),
-        ]
-        for tool, arguments, code, words in bad:
-            told = (await agent.call(tool, **arguments))["error"]
-            assert told["code"] == code, (arguments, told)
-            assert words in told["message"], (arguments, told)
-            assert told["next"], arguments
-        assert (await agent.tx("commit"))["outcome"] == "committed"
+async def test_every_bad_call_is_told_and_writes_nothing(client: Client[Any], observer: Any) -> None:
+    agent = Agent(client)
+    await agent.begin()
+    mine = agent.session_id
+    insert = "INSERT INTO entry VALUES (1, 1)"
+    bad: list[tuple[str, dict[str, Any], str, str]] = [
+        ("pg_query", {"action": "write", "sql": insert}, "write_denied", "autocommit"),
+        ("pg_query", {"action": "write", "sql": insert, "autocommit": False}, "write_denied", "autocommit"),
+        ("pg_query", {"action": "write", "sql": insert, "session_id": ""}, "session_not_found", "no session"),
+        ("pg_query", {"action": "write", "sql": insert, "session_id": "x" * 32}, "session_not_found", "no session"),
+        (
+            "pg_query",
+            {"action": "write", "sql": insert, "session_id": mine, "autocommit": True},
+            "invalid_argument",
+            "contradict",
+        ),
+        ("pg_query", {"action": "read", "sql": insert}, "read_only", "read-only"),
+        ("pg_query", {"action": "read", "sql": insert, "session_id": mine}, "read_only", "read-only"),
+        ("pg_query", {"action": "write", "sql": "COMMIT", "session_id": mine}, "statement_not_allowed", "pg_tx"),
+        ("pg_query", {"action": "write", "sql": "COMMIT", "autocommit": True}, "statement_not_allowed", "pg_tx"),
+        ("pg_query", {"action": "write", "sql": " ", "session_id": mine}, "statement_not_allowed", "no statement"),
+        ("pg_query", {"action": "write", "sql": "\0", "session_id": mine}, "invalid_argument", "NUL"),
+        (
+            "pg_query",
+            {"action": "transaction", "operations": [{"sql": insert}], "autocommit": False},
+            "write_denied",
+            "commits",
+        ),
+        (
+            "pg_query",
+            {
+                "action": "transaction",
+                "operations": [{"sql": insert}],
+                "session_id": mine,
+                "isolation_level": "serializable",
+            },
+            "invalid_argument",
+            "isolation_level",
+        ),
+        ("pg_query", {"action": "transaction"}, "invalid_argument", "`operations` is missing"),
+        ("pg_tx", {"action": "commit"}, "invalid_argument", "`session_id` is missing"),
+        ("pg_tx", {"action": "savepoint", "session_id": mine}, "invalid_argument", "`savepoint_name` is missing"),
+        (
+            "pg_tx",
+            {"action": "savepoint", "session_id": mine, "savepoint_name": ""},
+            "invalid_argument",
+            "savepoint's name",
+        ),
+        (
+            "pg_tx",
+            {"action": "rollback", "session_id": mine, "savepoint_name": "no"},
+            "invalid_argument",
+            "no savepoint",
+        ),
+        ("pg_tx", {"action": "begin", "session_id": mine}, "invalid_argument", "no place"),
+        ("pg_tx", {"action": "begin", "isolation_level": "chaos"}, "invalid_argument", "`isolation_level`"),
+        ("pg_tx", {"action": "begin", "idle_timeout_s": 1e9}, "invalid_argument", "`idle_timeout_s`"),
+        ("pg_tx", {"action": "begin", "idle_timeout_s": 0}, "invalid_argument", "`idle_timeout_s`"),
+    ]
+    for tool, arguments, code, words in bad:
+        told = (await agent.call(tool, **arguments))["error"]
+        assert told["code"] == code, (arguments, told)
+        assert words in told["message"], (arguments, told)
+        assert told["next"], arguments
+    assert (await agent.tx("commit"))["outcome"] == "committed"
     assert await observer.fetchval("SELECT count(*) FROM entry") == 0
 
 
-async def test_a_commit_of_a_failed_transaction_is_told_as_rolled_back(ledger: TestDatabase, observer: Any) -> None:
-    async with over("http", ledger) as client:
-        agent = Agent(client)
-        await agent.begin()
-        await agent.write("INSERT INTO entry VALUES (1, 1)")
-        await agent.write("SELECT 1/0")
-        ended = await agent.tx("commit")
-        assert (ended["outcome"], ended["session"]["state"]) == ("rolled_back", "rolled_back")
-        assert "Nothing was kept" in ended["note"]
+async def test_a_commit_of_a_failed_transaction_is_told_as_rolled_back(client: Client[Any], observer: Any) -> None:
+    agent = Agent(client)
+    await agent.begin()
+    await agent.write("INSERT INTO entry VALUES (1, 1)")
+    await agent.write("SELECT 1/0")
+    ended = await agent.tx("commit")
+    assert (ended["outcome"], ended["session"]["state"]) == ("rolled_back", "rolled_back")
+    assert "Nothing was kept" in ended["note"]
     assert await observer.fetchval("SELECT count(*) FROM entry") == 0
 
 
-async def test_a_write_and_a_batch_without_a_session_are_committed_at_once(ledger: TestDatabase, observer: Any) -> None:
-    async with over("http", ledger) as client:
-        agent = Agent(client)
-        wrote = await agent.call(
-            "pg_query", action="write", sql="INSERT INTO entry VALUES (1, 1) RETURNING id", autocommit=True
-        )
-        assert (wrote["rows"], wrote["outcome"]) == ([[1]], "committed")
-        operations = [{"sql": "INSERT INTO entry VALUES ($1, 2)", "params": [n]} for n in (2, 3)]
-        batch = await agent.call(
-            "pg_query", action="transaction", operations=operations, isolation_level="serializable"
-        )
-        assert [each["row_count"] for each in batch["results"]] == [1, 1]
-        assert (batch["outcome"], batch["xid"]) == (
-            "committed",
-            await observer.fetchval("SELECT xmin::text FROM entry WHERE id = 3"),
-        )
-        failed = await agent.call("pg_query", action="transaction", operations=[*operations, {"sql": "SELECT 1/0"}])
-        assert failed["error"]["message"].startswith("Operation 1 of 3 failed, and nothing of them was kept")
+async def test_a_write_and_a_batch_without_a_session_are_committed_at_once(client: Client[Any], observer: Any) -> None:
+    agent = Agent(client)
+    wrote = await agent.call(
+        "pg_query", action="write", sql="INSERT INTO entry VALUES (1, 1) RETURNING id", autocommit=True
+    )
+    assert (wrote["rows"], wrote["outcome"]) == ([[1]], "committed")
+    operations = [{"sql": "INSERT INTO entry VALUES ($1, 2)", "params": [n]} for n in (2, 3)]
+    batch = await agent.call("pg_query", action="transaction", operations=operations, isolation_level="serializable")
+    assert [each["row_count"] for each in batch["results"]] == [1, 1]
+    assert (batch["outcome"], batch["xid"]) == (
+        "committed",
+        await observer.fetchval("SELECT xmin::text FROM entry WHERE id = 3"),
+    )
+    failed = await agent.call("pg_query", action="transaction", operations=[*operations, {"sql": "SELECT 1/0"}])
+    assert failed["error"]["message"].startswith("Operation 1 of 3 failed, and nothing of them was kept")
     assert await observer.fetchval("SELECT count(*) FROM entry") == 3
 
 
-async def test_a_plan_in_a_session_sees_and_undoes(ledger: TestDatabase) -> None:
-    async with over("http", ledger) as client:
-        agent = Agent(client)
-        alone = await agent.call("pg_query", action="explain", sql="DELETE FROM entry")
-        assert alone["rows"][0][0].startswith("Delete on entry")
-        await agent.begin()
-        await agent.write("CREATE TABLE fresh AS SELECT generate_series(1, 10) AS i")
-        plan = await agent.query("explain", "DELETE FROM fresh", analyze=True)
-        assert "rows=10" in json.dumps(plan["rows"])
-        assert (await agent.query("read", "SELECT count(*) FROM fresh"))["rows"] == [[10]]
-        batch = await agent.call(
-            "pg_query",
-            action="transaction",
-            operations=[{"sql": "DELETE FROM fresh"}, {"sql": "SELECT 1/0"}],
-            session_id=agent.session_id,
-        )
-        assert batch["session"]["state"] == "idle in transaction"
-        assert (await agent.query("read", "SELECT count(*) FROM fresh"))["rows"] == [[10]]
+async def test_a_plan_in_a_session_sees_and_undoes(client: Client[Any]) -> None:
+    agent = Agent(client)
+    alone = await agent.call("pg_query", action="explain", sql="DELETE FROM entry")
+    assert alone["rows"][0][0].startswith("Delete on entry")
+    await agent.begin()
+    await agent.write("CREATE TABLE fresh AS SELECT generate_series(1, 10) AS i")
+    plan = await agent.query("explain", "DELETE FROM fresh", analyze=True)
+    assert "rows=10" in json.dumps(plan["rows"])
+    assert (await agent.query("read", "SELECT count(*) FROM fresh"))["rows"] == [[10]]
+    batch = await agent.call(
+        "pg_query",
+        action="transaction",
+        operations=[{"sql": "DELETE FROM fresh"}, {"sql": "SELECT 1/0"}],
+        session_id=agent.session_id,
+    )
+    assert batch["session"]["state"] == "idle in transaction"
+    assert (await agent.query("read", "SELECT count(*) FROM fresh"))["rows"] == [[10]]
 
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_cancelled_call_stops_its_statement_and_the_session_goes_on(
-    transport: str, era: str, ledger: TestDatabase, observer: Any
+    transport: str, era: str, ledger_gateway: RunningGateway, ledger: TestDatabase, observer: Any
 ) -> None:
-    async with over(transport, ledger, era) as client:
+    async with over(transport, ledger_gateway, ledger, era) as client:
         agent = Agent(client)
         await agent.begin(auto_savepoint=True)
         await agent.write("INSERT INTO entry VALUES (1, 1)")
@@ -276,42 +263,45 @@ async def test_a_cancelled_call_stops_its_statement_and_the_session_goes_on(
         assert "canceling statement" in told["session"]["abandoned"]
 
 
-async def test_two_calls_at_once_on_one_session_are_both_answered(ledger: TestDatabase) -> None:
-    async with over("http", ledger) as client:
-        agent = Agent(client)
-        await agent.begin()
-        answers = await asyncio.gather(*(agent.write("INSERT INTO entry VALUES ($1, 0)", n) for n in range(10)))
-        assert [answer["row_count"] for answer in answers] == [1] * 10
+async def test_two_calls_at_once_on_one_session_are_both_answered(client: Client[Any]) -> None:
+    agent = Agent(client)
+    await agent.begin()
+    answers = await asyncio.gather(*(agent.write("INSERT INTO entry VALUES ($1, 0)", n) for n in range(10)))
+    assert [answer["row_count"] for answer in answers] == [1] * 10
 
 
 @pytest.mark.parametrize("keep", [False, True])
 async def test_the_end_of_a_handshake_era_client_ends_its_sessions_unless_kept(
-    ledger: TestDatabase, observer: Any, keep: bool
+    ledger_gateway: RunningGateway, ledger: TestDatabase, observer: Any, keep: bool
 ) -> None:
-    async with run_gateway(env=environment(ledger)) as gateway:
-        async with Client(gateway.url, mode="legacy") as client:
-            agent, other = Agent(client), Agent(client)
-            await agent.begin(keep=keep)
-            await other.begin(keep=True)
-            await until(observer, OPEN_TRANSACTIONS, ledger.name, wanted=2)
-        await until(observer, OPEN_TRANSACTIONS, ledger.name, wanted=1 + keep)
-        if not keep:
-            ended = await gateway.event("session_ended")
-            assert (ended["reason"], ended["outcome"]) == ("client_gone", "rolled_back")
+    async with Client(ledger_gateway.url, mode="legacy") as client:
+        agent, other = Agent(client), Agent(client)
+        await agent.begin(keep=keep)
+        await other.begin(keep=True)
+        await until(observer, OPEN_TRANSACTIONS, ledger.name, wanted=2)
+    await until(observer, OPEN_TRANSACTIONS, ledger.name, wanted=1 + keep)
+    if not keep:
+        async with Client(ledger_gateway.url) as client:
+            late = Agent(client)
+            late.session_id = agent.session_id
+            assert "(client_gone)" in (await late.tx("status"))["error"]["message"]
 
 
-async def test_the_end_of_a_2026_client_over_http_ends_nothing(ledger: TestDatabase, observer: Any) -> None:
-    async with run_gateway(env=environment(ledger)) as gateway:
-        async with Client(gateway.url) as client:
+async def test_the_end_of_a_2026_client_over_http_ends_nothing(
+    ledger_gateway: RunningGateway, ledger: TestDatabase
+) -> None:
+    for _ in range(2):
+        async with Client(ledger_gateway.url) as client:
             await Agent(client).begin()
-        async with Client(gateway.url) as client:
-            assert len((await Agent(client).call("pg_tx", action="list"))["sessions"]) == 1
-    await until(observer, OPEN_TRANSACTIONS, ledger.name, wanted=0)
+    async with Client(ledger_gateway.url) as client:
+        assert len((await Agent(client).call("pg_tx", action="list"))["sessions"]) == 2
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_the_end_of_standard_input_ends_the_sessions(era: str, ledger: TestDatabase, observer: Any) -> None:
-    async with over("stdio", ledger, era) as client:
+async def test_the_end_of_standard_input_ends_the_sessions(
+    era: str, ledger_gateway: RunningGateway, ledger: TestDatabase, observer: Any
+) -> None:
+    async with over("stdio", ledger_gateway, ledger, era) as client:
         agent = Agent(client)
         assert "no effect" in (await agent.call("pg_tx", action="begin", keep=True))["error"]["message"]
         await agent.begin()
@@ -322,7 +312,7 @@ async def test_the_end_of_standard_input_ends_the_sessions(era: str, ledger: Tes
 @asynccontextmanager
 async def mid_transaction(ledger: TestDatabase, **more: str) -> AsyncIterator[tuple[RunningGateway, Agent]]:
     """A gateway with one session that has written, and one that has a statement running."""
-    async with run_gateway(env=environment(ledger, **more)) as gateway, Client(gateway.url) as client:
+    async with run_gateway(env=reader_and_writer(ledger, **more)) as gateway, Client(gateway.url) as client:
         agent = Agent(client)
         await agent.begin()
         await agent.write("INSERT INTO entry VALUES (1, 1)")
@@ -357,7 +347,7 @@ async def test_a_gateway_that_is_told_to_stop_rolls_back_and_exits_with_0(ledger
 
 
 async def test_no_secret_and_no_whole_session_id_is_logged(ledger: TestDatabase) -> None:
-    async with run_gateway("--log-level", "debug", env=environment(ledger)) as gateway:
+    async with run_gateway("--log-level", "debug", env=reader_and_writer(ledger)) as gateway:
         async with Client(gateway.url) as client:
             agent = Agent(client)
             await agent.begin()
