@@ -141,8 +141,8 @@ CATALOGUE: dict[Code, Entry] = {
         retryable=True,
     ),
     Code.POOL_EXHAUSTED: Entry(
-        "Every read connection was busy for as long as the call could wait.",
-        "Try again shortly; if it persists, the operator can raise `read_pool_size`.",
+        "Every connection for such calls was busy for as long as the call could wait.",
+        "Try again shortly; if it persists, the operator can raise `read_pool_size` or `write_pool_size`.",
         retryable=True,
     ),
     Code.OVERLOADED: Entry(

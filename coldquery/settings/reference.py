@@ -38,8 +38,8 @@ both forms is an error.
 
 A name that is not a setting stops the start, and the nearest one that is is told: a mistyped limit must not be ignored.
 `coldquery settings` prints what is in force and where it came from, with secrets hidden. On SIGHUP a running gateway
-reads all of it again: limits, time limits, the database and the pool change at once, the rest (transport, address,
-logs, the embedded server) with the next start.
+reads all of it again: limits, time limits, the database and the pools change at once, the rest (transport, address,
+logs, the embedded server, the limits of sessions) with the next start.
 
 ```toml
 # coldquery.toml

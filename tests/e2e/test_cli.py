@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx2
@@ -302,18 +303,26 @@ async def test_the_demo_shop_can_be_read_through_the_embedded_server(scratch: Pa
     assert str(scratch / "data") in serving["embedded"]
 
 
-async def test_an_embedded_server_that_is_killed_comes_back_by_itself(scratch: Path) -> None:
+async def test_an_embedded_server_that_is_killed_comes_back_and_its_sessions_are_told_as_lost(scratch: Path) -> None:
     async with run_gateway("--data-dir", str(scratch / "data")) as gateway, Client(gateway.url) as client:
-        _, answer = await call(client, action="read", sql="SELECT pg_postmaster_start_time()")
-        started = answer["rows"]
+
+        async def ask(tool: str, **arguments: Any) -> dict[str, Any]:
+            return body(await client.call_tool(tool, arguments, raise_on_error=False))
+
+        await ask("pg_query", action="write", sql="CREATE TABLE t AS SELECT 1 AS i", autocommit=True)
+        session_id = (await ask("pg_tx", action="begin"))["session_id"]
+        await ask("pg_query", action="write", sql="INSERT INTO t VALUES (2)", session_id=session_id)
         (pid_file,) = (scratch / "data").rglob("postmaster.pid")
         os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGKILL)
+        ended = await gateway.event("session_ended")
+        assert (ended["reason"], ended["outcome"]) == ("connection_lost", "rolled_back")
+        late = await ask("pg_query", action="write", sql="INSERT INTO t VALUES (3)", session_id=session_id)
+        assert late["error"]["code"] == "session_ended"
         async with asyncio.timeout(30):
-            while True:
-                error, answer = await call(client, action="read", sql="SELECT pg_postmaster_start_time()")
-                if not error and answer["rows"] != started:
-                    break
+            while "error" in (answer := await ask("pg_query", action="read", sql="SELECT i FROM t")):
                 await asyncio.sleep(0.05)
+        assert answer["rows"] == [[1]]
+        assert "session_id" in await ask("pg_tx", action="begin")
 
 
 async def test_logs_are_json_lines_without_secrets_or_values(database: TestDatabase) -> None:

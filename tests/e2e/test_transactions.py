@@ -309,6 +309,37 @@ async def test_the_end_of_standard_input_ends_the_sessions(
     await until(observer, OPEN_TRANSACTIONS, ledger.name, wanted=0)
 
 
+async def test_a_handshake_era_connection_that_merely_drops_ends_its_statement_by_the_deadline(
+    ledger_gateway: RunningGateway, ledger: TestDatabase, observer: Any
+) -> None:
+    async with Client(ledger_gateway.url) as client:
+        agent = Agent(client)
+        await agent.begin()
+        headers = {"Accept": "application/json, text/event-stream"}
+        async with httpx2.AsyncClient(headers=headers) as http:
+
+            async def send(method: str, params: dict[str, Any], **more: Any) -> httpx2.Response:
+                message = {"jsonrpc": "2.0", "method": method, "params": params, **more}
+                return await http.post(ledger_gateway.url, json=message)
+
+            hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "0"}}
+            began = await send("initialize", hello, id=1)
+            http.headers["Mcp-Session-Id"] = began.headers["mcp-session-id"]
+            await send("notifications/initialized", {})
+            arguments = {
+                "action": "write",
+                "sql": "SELECT pg_sleep(60)",
+                "session_id": agent.session_id,
+                "timeout_ms": 700,
+            }
+            call = asyncio.create_task(send("tools/call", {"name": "pg_query", "arguments": arguments}, id=2))
+            await until(observer, SLEEPING, wanted=1)
+            call.cancel()
+            await asyncio.wait([call])
+        await until(observer, SLEEPING, wanted=0, within_s=2)
+        assert (await agent.tx("status"))["session"]["state"] == "idle in transaction (aborted)"
+
+
 @asynccontextmanager
 async def mid_transaction(ledger: TestDatabase, **more: str) -> AsyncIterator[tuple[RunningGateway, Agent]]:
     """A gateway with one session that has written, and one that has a statement running."""
