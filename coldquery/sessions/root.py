@@ -32,7 +32,8 @@ from coldquery.sessions.commands import Batch, Begin, Command, Commit, Echo, Exp
 from coldquery.sessions.held import unavailable
 from coldquery.sessions.limits import SHORT_ID_LENGTH, SessionLimits
 from coldquery.sessions.reaper import ActorFact, Kind, Verdict
-from coldquery.sessions.session import CLIENT_GONE, CONNECTION_LOST, Blocking, SessionActor, Snapshot
+from coldquery.sessions.reasons import CLIENT_GONE, CONNECTION_LOST
+from coldquery.sessions.session import Blocking, SessionActor, Snapshot
 from coldquery.sessions.spares import Spares
 from coldquery.sessions.stories import ended, no_slot, out_of_time
 from coldquery.sessions.transaction import Ended, words

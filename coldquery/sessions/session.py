@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, assert_never, override
 
-from actors import Abandoned, Actor, Clock, ExitReason, Phase
+from actors import Abandoned, Actor, Clock, Phase
 from coldquery.errors import Code, Refusal
 from coldquery.policy import check_read, check_session_statement, may_write
 from coldquery.postgres.connection import Backend, Result
@@ -26,7 +26,6 @@ from coldquery.sessions.commands import (
     Inspect,
     Inspected,
     Moved,
-    Outcome,
     Query,
     Ran,
     Release,
@@ -37,25 +36,16 @@ from coldquery.sessions.commands import (
 )
 from coldquery.sessions.held import READ_ONLY, HeldTransaction, unavailable
 from coldquery.sessions.limits import SessionLimits
+from coldquery.sessions.reasons import CONNECTION_LOST, INTERRUPTING, REASON_OF, REASONS
 from coldquery.sessions.spares import Spares
-from coldquery.sessions.transaction import Ended, Failed, Open, State, allow, way_back, words
+from coldquery.sessions.stories import advise, note, retell, tell, warning
+from coldquery.sessions.transaction import Ended, Failed, Open, State, allow, words
 
-CONNECTION_LOST = "connection_lost"
-CLIENT_GONE = "client_gone"
-REASON_OF = {
-    Outcome.COMMITTED: "committed",
-    Outcome.ROLLED_BACK: "rolled_back",
-    Outcome.UNKNOWN: "commit_unknown",
-}
-
-# A stop for one of these does not wait for the statement that runs.
-_INTERRUPTING = {ExitReason.MAX_LIFETIME, ExitReason.EVICTED, ExitReason.KILLED, CLIENT_GONE}
 _INTERRUPTIBLE = (Query, Explain, Batch, Inspect)
 
 _CLOSE_MARGIN_S = 2.0
 # So much of a call's time is left for the answer to travel.
 _ANSWER_MARGIN_S = 0.2
-_SHORT_S = 60
 # So many commands that nobody waited for are told of.
 _MAX_UNTOLD = 8
 
@@ -95,7 +85,7 @@ class SessionActor(Actor[Command, Reply]):
     """
 
     replies = (Refusal,)
-    reasons = frozenset({*ExitReason, *REASON_OF.values(), CONNECTION_LOST, CLIENT_GONE})
+    reasons = REASONS
     teardown_timeout_s: ClassVar[float] = 10.0
 
     def __init__(
@@ -138,7 +128,7 @@ class SessionActor(Actor[Command, Reply]):
                 raise no
             return await self._obey(command)
         except Refusal as error:
-            self._advise(error, before)
+            advise(error, before, self.state)
             error.session = self.echo().to_dict()
             raise
         finally:
@@ -167,12 +157,12 @@ class SessionActor(Actor[Command, Reply]):
 
     @override
     def on_unheard(self, abandoned: Abandoned[Command, Reply]) -> None:
-        self._untold += [*_retell(abandoned), _tell(abandoned)]
+        self._untold += [*retell(abandoned), tell(abandoned)]
         del self._untold[:-_MAX_UNTOLD]
 
     @override
     def on_stop(self, reason: str) -> None:
-        if reason in _INTERRUPTING and self.running is not None:
+        if reason in INTERRUPTING and self.running is not None:
             self.on_abandon(self.running.command)
 
     @override
@@ -222,7 +212,7 @@ class SessionActor(Actor[Command, Reply]):
             savepoints=() if isinstance(state, Ended) else state.savepoints,
             idle_expires_in_s=0 if ended else math.floor(min(self._idle_timeout_s, left_s)),
             lifetime_left_s=0 if ended else math.floor(left_s),
-            warning=None if ended else self._warning(left_s),
+            warning=None if ended else warning(self._blocks, left_s, self._idle_timeout_s),
             abandoned=untold or None,
         )
 
@@ -304,13 +294,7 @@ class SessionActor(Actor[Command, Reply]):
         )
 
     def _finished(self, command: Commit | Rollback, ended: Ended) -> Finished:
-        note = None
-        if ended.lost:
-            note = "The connection broke during COMMIT. "
-            note += "PostgreSQL was asked on another." if ended.xid else "There was nothing to commit."
-        elif command.kind == "commit" and ended.outcome is Outcome.ROLLED_BACK:
-            note = "Nothing was kept: a statement had failed, and PostgreSQL rolls such a transaction back at COMMIT."
-        return Finished(outcome=ended.outcome, xid=ended.xid, note=note, echo=self.echo())
+        return Finished(outcome=ended.outcome, xid=ended.xid, note=note(command, ended), echo=self.echo())
 
     # Inner.
 
@@ -333,7 +317,7 @@ class SessionActor(Actor[Command, Reply]):
 
     def _require_wanted(self) -> None:
         """Go on only if somebody waits for what comes next: not if the caller has left, or the session's time is up."""
-        if self._orphaned or self.ref.reason in _INTERRUPTING:
+        if self._orphaned or self.ref.reason in INTERRUPTING:
             raise Refusal(Code.CANCELLED, "The call was cancelled before the statement ran.")
 
     def _broke(self, _: object) -> None:
@@ -349,49 +333,3 @@ class SessionActor(Actor[Command, Reply]):
             self.end(self.ref.reason or CONNECTION_LOST)
         else:
             self.end(REASON_OF[state.outcome])
-
-    def _advise(self, error: Refusal, before: State) -> None:
-        """The next step is the transaction's, and not only the statement's."""
-        again = "begin again with pg_tx begin and repeat the whole transaction."
-        match self.state:
-            case Ended() if error.code not in {Code.COMMIT_UNKNOWN, Code.SESSION_ENDED}:
-                error.next = f"Nothing was kept: {again}"
-            case Open() | Failed() if error.code in {Code.SERIALIZATION_FAILURE, Code.DEADLOCK}:
-                error.next = f"Roll back with pg_tx rollback, then {again}"
-            case Failed(savepoints=savepoints) if before != self.state:
-                error.next = way_back(savepoints)
-            case Open() if error.cause.sqlstate is not None:
-                error.next = f"{error.next} The transaction is as it was before this call."
-            case _:
-                """The refusal's own advice is the best there is."""
-
-    def _warning(self, left_s: float) -> str | None:
-        if self._blocks:
-            pids = ", ".join(map(str, self._blocks))
-            return f"Others wait for locks that this transaction holds (backends {pids}): commit or roll back soon."
-        if left_s < _SHORT_S:
-            return f"This session ends in {left_s:.0f} s, whatever is called: commit or roll back now."
-        if self._idle_timeout_s < _SHORT_S:
-            return f"This session ends when {self._idle_timeout_s:g} s pass without a call."
-        return None
-
-
-def _retell(abandoned: Abandoned[Command, Reply]) -> list[str]:
-    """What an answer that nobody heard was to tell of those before it."""
-    match abandoned:
-        case Abandoned(error=Refusal(session={"abandoned": str(told)})):
-            return [told]
-        case Abandoned(reply=reply) if reply is not None and reply.echo.abandoned is not None:
-            return [reply.echo.abandoned]
-    return []
-
-
-def _tell(abandoned: Abandoned[Command, Reply]) -> str:
-    what = f"An earlier {abandoned.command.kind.replace('_', ' ')}, whose caller had left,"
-    match abandoned:
-        case Abandoned(error=Refusal() as error):
-            return f"{what} failed: {error.message}"
-        case Abandoned(reply=Ran(result=result)):
-            return f"{what} ran: {result.command or 'SELECT'}, {result.row_count} rows."
-        case _:
-            return f"{what} ran."

@@ -1,12 +1,12 @@
-"""What a caller is told when there is no session to ask, or no answer in time."""
+"""What a caller is told: of a session that has ended, of calls that nobody waited for, and what to do next."""
 
 from __future__ import annotations
 
-from actors import AskTimeout, TooManyActors
+from actors import Abandoned, AskTimeout, TooManyActors
 from coldquery.errors import Code, Refusal
-from coldquery.sessions.commands import Outcome
-from coldquery.sessions.session import CLIENT_GONE, CONNECTION_LOST
-from coldquery.sessions.transaction import Ended
+from coldquery.sessions.commands import Command, Commit, Outcome, Ran, Reply, Rollback
+from coldquery.sessions.reasons import CLIENT_GONE, CONNECTION_LOST
+from coldquery.sessions.transaction import Ended, Failed, Open, State, way_back
 
 _STORIES = {
     "committed": "It was committed.",
@@ -21,6 +21,9 @@ _STORIES = {
     "killed": "It did not end in time and was killed.",
     "crashed": "A defect of the gateway ended it.",
 }
+
+# So few seconds are worth a warning.
+_SHORT_S = 60
 
 
 def ended(reason: str, detail: object, last_command: str | None, ago_s: float | None) -> Refusal:
@@ -58,3 +61,63 @@ def out_of_time(error: AskTimeout) -> Refusal:
     refusal = Refusal(Code.DEADLINE_EXCEEDED, f"No answer within {error.timeout_s:g} s. {fate}", next=step)
     refusal.retryable = not error.started
     return refusal
+
+
+def advise(error: Refusal, before: State, now: State) -> None:
+    """Give a refusal the transaction's next step, where the statement's own is not enough."""
+    again = "begin again with pg_tx begin and repeat the whole transaction."
+    match now:
+        case Ended() if error.code not in {Code.COMMIT_UNKNOWN, Code.SESSION_ENDED}:
+            error.next = f"Nothing was kept: {again}"
+        case Open() | Failed() if error.code in {Code.SERIALIZATION_FAILURE, Code.DEADLOCK}:
+            error.next = f"Roll back with pg_tx rollback, then {again}"
+        case Failed(savepoints=savepoints) if before != now:
+            error.next = way_back(savepoints)
+        case Open() if error.cause.sqlstate is not None:
+            error.next = f"{error.next} The transaction is as it was before this call."
+        case _:
+            """The refusal's own advice is the best there is."""
+
+
+def warning(blocks: tuple[int, ...], left_s: float, idle_timeout_s: float) -> str | None:
+    """What the owner of a session should mind, in one line."""
+    if blocks:
+        pids = ", ".join(map(str, blocks))
+        return f"Others wait for locks that this transaction holds (backends {pids}): commit or roll back soon."
+    if left_s < _SHORT_S:
+        return f"This session ends in {left_s:.0f} s, whatever is called: commit or roll back now."
+    if idle_timeout_s < _SHORT_S:
+        return f"This session ends when {idle_timeout_s:g} s pass without a call."
+    return None
+
+
+def note(command: Commit | Rollback, end: Ended) -> str | None:
+    """What is worth knowing of a transaction's end beside its outcome."""
+    if end.lost:
+        asked = "PostgreSQL was asked on another" if end.xid else "There was nothing to commit"
+        return f"The connection broke during COMMIT. {asked}."
+    if command.kind == "commit" and end.outcome is Outcome.ROLLED_BACK:
+        return "Nothing was kept: a statement had failed, and PostgreSQL rolls such a transaction back at COMMIT."
+    return None
+
+
+def tell(abandoned: Abandoned[Command, Reply]) -> str:
+    """What a command did whose answer nobody heard."""
+    what = f"An earlier {abandoned.command.kind.replace('_', ' ')}, whose caller had left,"
+    match abandoned:
+        case Abandoned(error=Refusal() as error):
+            return f"{what} failed: {error.message}"
+        case Abandoned(reply=Ran(result=result)):
+            return f"{what} ran: {result.command or 'SELECT'}, {result.row_count} rows."
+        case _:
+            return f"{what} ran."
+
+
+def retell(abandoned: Abandoned[Command, Reply]) -> list[str]:
+    """What an answer that nobody heard was to tell of those before it."""
+    match abandoned:
+        case Abandoned(error=Refusal(session={"abandoned": str(told)})):
+            return [told]
+        case Abandoned(reply=reply) if reply is not None and reply.echo.abandoned is not None:
+            return [reply.echo.abandoned]
+    return []

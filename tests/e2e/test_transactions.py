@@ -368,7 +368,7 @@ async def test_a_gateway_that_is_told_to_stop_rolls_back_and_exits_with_0(ledger
     async with mid_transaction(ledger, COLDQUERY_DRAIN_TIMEOUT_S="1") as (gateway, agent):
         running = asyncio.create_task(agent.write("SELECT pg_sleep(60)"))
         await until(observer, SLEEPING, wanted=1)
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(20):
             assert await gateway.stop() == 0
         await asyncio.wait([running], timeout=5)
         ended = await gateway.event("session_ended")

@@ -22,7 +22,7 @@ _boots = itertools.count(1)
 
 
 def make_root(dsn: str, clock: Clock, **limits: Any) -> SessionRoot:
-    target = Target(dsn=dsn, application_name="coldquery/test", connect_timeout_s=2)
+    target = Target(dsn=dsn, application_name="coldquery/test", connect_timeout_s=10)
     return SessionRoot(target, SessionLimits(**limits), clock, f"coldquery/test/{next(_boots)}")
 
 
