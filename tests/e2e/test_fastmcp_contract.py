@@ -3,7 +3,8 @@
 import inspect
 from importlib.metadata import version
 
-from fastmcp import FastMCP
+from fastmcp import Client, FastMCP
+from fastmcp.server.dependencies import get_context
 from mcp.server import _streamable_http_modern
 from mcp.server.stdio import stdio_server
 
@@ -22,3 +23,20 @@ async def test_the_stdio_runners_parts_are_there() -> None:
     async with server._lifespan_manager():
         assert server._mcp_server.create_initialization_options().server_name == "x"
     assert "stdin" in inspect.signature(stdio_server).parameters
+
+
+async def test_a_call_knows_its_connection_which_has_an_id_room_for_state_and_an_end() -> None:
+    server = FastMCP("x")
+    ended: list[str] = []
+
+    @server.tool
+    def look() -> str:
+        connection = get_context().session._connection
+        connection.state["mark"] = "set"
+        connection.exit_stack.callback(ended.append, connection.state["mark"])
+        return str(connection.session_id)
+
+    async with Client(server, mode="legacy") as client:
+        assert (await client.call_tool("look")).data == "None"
+        assert ended == []
+    assert ended == ["set"]
