@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     sessions.add_argument("--json", action="store_true", help="as JSON")
     actions = sessions.add_subparsers(title="actions", dest="action", metavar="[evict]")
     evict = actions.add_parser("evict", help="end a session and roll back what it has not committed")
-    evict.add_argument("short_id", metavar="SESSION", help="its short id, as listed (after -- if it begins with -)")
+    evict.add_argument("short_id", metavar="SESSION", help="its short id, as listed")
     # Not given here, it must not hide the one that was given before.
     evict.add_argument("--gateway", type=int, metavar="PID", default=argparse.SUPPRESS, help="the gateway that has it")
     return parser

@@ -87,7 +87,7 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.READ_ONLY: Entry(
         "A read tried to write. PostgreSQL refused it, and nothing was changed.",
-        "Send a statement that only reads.",
+        "To change data use pg_query write, with a `session_id` or `autocommit: true`.",
     ),
     Code.SQL_ERROR: Entry(
         "PostgreSQL refused the statement; `sqlstate`, `detail`, `hint` and `position` are its own words.",
@@ -95,7 +95,7 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.PERMISSION_DENIED: Entry(
         "The gateway's database role lacks the right that the statement needs.",
-        "Read something else, or ask the operator to grant the right to the gateway's role.",
+        "Do without it, or ask the operator to grant the right to the gateway's role.",
     ),
     Code.LOCK_TIMEOUT: Entry(
         "The statement waited too long for a lock that another transaction holds.",
@@ -176,6 +176,11 @@ class Cause:
     constraint: str | None = None
     table: str | None = None
     column: str | None = None
+
+
+def cut(text: str, length: int) -> str:
+    """A text of at most so many characters, and a mark where more was."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, part of the interface, not a crash

@@ -7,6 +7,7 @@ Nothing here knows how it was asked.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,17 +17,19 @@ import structlog
 
 from actors import Clock, LoopClock
 from coldquery.errors import Code, Refusal
-from coldquery.policy import check_autocommit, check_read, check_session_statement, writes
+from coldquery.policy import check_explained, check_lone_write, check_operation, check_read
 from coldquery.postgres.availability import Availability, Up
 from coldquery.postgres.connection import Limits, Result
 from coldquery.postgres.pool import Job, Pool
+from coldquery.postgres.syntax import is_refused_in_a_block, may_end_transactions, may_write
 from coldquery.postgres.target import Target
 from coldquery.reads import Read
 from coldquery.sessions import Begin, SessionInfo, SessionLimits, SessionRoot
+from coldquery.sessions.batch import check_all
 from coldquery.sessions.commands import Command, Echo, Explain, Operation, Reply
 from coldquery.sessions.reaper import Reaper
 from coldquery.settings import Settings
-from coldquery.writes import Write
+from coldquery.writes import LoneWrite, Write
 
 type Phase = Literal["serving", "draining"]
 
@@ -34,6 +37,7 @@ _log = structlog.get_logger(__name__)
 
 # From the end of the drain to the point where nobody waits any longer for what does not end.
 KILL_TIMEOUT_S = 5.0
+RESTART_AFTER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +130,8 @@ class Gateway:
         await self._writes.open()
         await self.availability.start()
         self._tasks = {
-            asyncio.create_task(self._sessions.spares.run(), name="spares"),
-            asyncio.create_task(self.reaper.run(), name="reaper"),
+            asyncio.create_task(_keep_running(self._sessions.spares.run), name="spares"),
+            asyncio.create_task(_keep_running(self.reaper.run), name="reaper"),
         }
 
     # Without a session.
@@ -163,13 +167,43 @@ class Gateway:
             Refusal: as `read`.
         """
         self._require_serving()
-        check_session_statement(explain.sql)
+        check_explained(explain.sql)
         # PostgreSQL plans a write only for a role that may do it.
-        pool = self._writes if writes(explain.sql) else self._reads
+        pool = self._writes if may_write(explain.sql) else self._reads
         read = Read(explain.statement, explain.params, explain.limits, self.time_limit_ms(explain.timeout_ms))
-        return await self._timed(pool, read)
+        try:
+            return await self._timed(pool, read)
+        except Refusal as error:
+            explain.locate(error)
+            if error.code is Code.READ_ONLY:
+                error.next = "Open a transaction with pg_tx begin, and pass its `session_id`: what it does is undone."
+            raise
 
     async def write(
+        self,
+        sql: str,
+        params: Sequence[Any] = (),
+        *,
+        max_rows: int | None = None,
+        timeout_ms: int | None = None,
+    ) -> Answer | Committed:
+        """Run one statement and commit it before this returns.
+
+        A statement that can't be run in a transaction block, or may end transactions itself, runs as it would in psql:
+        then the answer is an `Answer`, for what it has committed is its own affair.
+
+        Raises:
+            Refusal: nothing was kept, but for `commit_unknown`, and where the message says that something may be.
+        """
+        self._require_serving()
+        operation = Operation(sql=sql, params=tuple(params))
+        check_lone_write(sql)
+        if not (is_refused_in_a_block(sql) or may_end_transactions(sql)):
+            return await self._commit((operation,), Begin(), max_rows, timeout_ms)
+        limits, timeout_ms = self.limits(max_rows), self.time_limit_ms(timeout_ms)
+        return await self._timed(self._writes, LoneWrite(operation, limits, timeout_ms, self._writer))
+
+    async def transact(
         self,
         operations: Sequence[Operation],
         options: Begin | None = None,
@@ -177,7 +211,7 @@ class Gateway:
         max_rows: int | None = None,
         timeout_ms: int | None = None,
     ) -> Committed:
-        """Run statements as a transaction of their own: all of them are committed when this returns.
+        """Run statements as one transaction: all of them are committed when this returns, or none.
 
         Args:
             operations: at least one.
@@ -186,22 +220,11 @@ class Gateway:
             timeout_ms: as in `read`, for each.
 
         Raises:
-            Refusal: nothing was kept, but for `commit_unknown`, and `connection_lost` if it says so.
+            Refusal: nothing was kept, but for `commit_unknown`.
         """
-        started = time.perf_counter()
         self._require_serving()
-        write = Write(
-            tuple(operations),
-            self.limits(max_rows),
-            self.time_limit_ms(timeout_ms),
-            options or Begin(),
-            self._sessions.limits,
-            self._writer,
-        )
-        for operation in operations:
-            check_autocommit(operation.sql, alone=len(operations) == 1)
-        written = await self._on_pool(self._writes, write)
-        return Committed(written.results, written.xid, (time.perf_counter() - started) * 1000)
+        check_all(operations, check_operation)
+        return await self._commit(tuple(operations), options or Begin(), max_rows, timeout_ms)
 
     # In sessions.
 
@@ -322,10 +345,19 @@ class Gateway:
 
     # Inner.
 
-    async def _timed(self, pool: Pool, read: Read) -> Answer:
+    async def _timed(self, pool: Pool, job: Job[Result]) -> Answer:
         started = time.perf_counter()
-        result = await self._on_pool(pool, read)
+        result = await self._on_pool(pool, job)
         return Answer(result, (time.perf_counter() - started) * 1000)
+
+    async def _commit(
+        self, operations: tuple[Operation, ...], options: Begin, max_rows: int | None, timeout_ms: int | None
+    ) -> Committed:
+        started = time.perf_counter()
+        limits, timeout_ms = self.limits(max_rows), self.time_limit_ms(timeout_ms)
+        write = Write(operations, limits, timeout_ms, options, self._sessions.limits, self._writer)
+        written = await self._on_pool(self._writes, write)
+        return Committed(written.results, written.xid, (time.perf_counter() - started) * 1000)
 
     async def _on_pool[T](self, pool: Pool, job: Job[T]) -> T:
         self.availability.require()
@@ -342,6 +374,16 @@ class Gateway:
     def _suspect(self, refusal: Refusal) -> None:
         if refusal.code in {Code.DATABASE_UNAVAILABLE, Code.CONNECTION_LOST, Code.COMMIT_UNKNOWN}:
             self.availability.suspect()
+
+
+async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:
+    """Start again what ends by a defect: no session must go without it."""
+    while True:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            _log.error("task_crashed", exc_info=error)
+        await asyncio.sleep(RESTART_AFTER_S * random.uniform(0.5, 1.0))  # noqa: S311 - spreads attempts
 
 
 def _bounds(settings: Settings) -> SessionLimits:

@@ -7,6 +7,7 @@ save a round trip and say better what to do instead, and they keep out the few s
 import re
 
 from coldquery.errors import Code, Refusal
+from coldquery.postgres.syntax import first_word, first_words, is_empty, is_refused_in_a_block, may_end_transactions
 
 _TRANSACTION = (
     "A read is one statement in a transaction of its own that is always rolled back: {word} has no place in it.",
@@ -44,7 +45,7 @@ _TWO_PHASE = (
 )
 _BEGINS = (
     "Transactions are begun by pg_tx, not by {what}.",
-    "Call pg_tx begin: it opens a session with a transaction of its own.",
+    "Call pg_tx begin; or send the statements, without BEGIN and COMMIT, as `operations` of pg_query transaction.",
 )
 _CHARACTERISTICS = (
     "What kind of transaction this is was settled when it began: {what} comes too late.",
@@ -122,24 +123,12 @@ _REFUSED_WITHOUT_A_SESSION = {
     *("close", "deallocate", "declare", "discard", "execute", "fetch", "lock", "move", "prepare", "reset", "set"),
 }
 
+_ALONE = (
+    "PostgreSQL does not run {what} in a transaction.",
+    "Send it by itself: pg_query write with `autocommit: true`, without `session_id`.",
+)
 _LOOKED_AT = {"copy", *(beginning[0] for beginning in _REFUSED_IN_A_SESSION)}
 _CLIENT_STREAM = re.compile(r"\b(?:stdin|stdout)\b", re.IGNORECASE)
-
-# Space, a line comment, or an opening parenthesis. Block comments nest in SQL, so a regular expression can't skip them.
-_SKIPPED = re.compile(r"(?:[\s(;]|--[^\n\r]*)+")
-_BLOCK_EDGE = re.compile(r"/\*|\*/")
-_WORD = re.compile(r"[A-Za-z_]+")
-_WORD_OR_NAME = re.compile(r'[A-Za-z_]+|"[A-Za-z_]+"')
-
-
-def first_word(sql: str) -> str:
-    """The statement's first keyword in lower case, past space, comments and parentheses; "" if there is none.
-
-    Source: https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-COMMENTS
-    """
-    at = _start(sql)
-    word = _WORD.match(sql, at)
-    return word.group().lower() if word else ""
 
 
 def check_read(sql: str) -> None:
@@ -163,9 +152,12 @@ def check_session_statement(sql: str) -> None:
         Refusal: as `check_read`; `next` names what to use instead.
     """
     _check_text(sql)
-    if first_word(sql) not in _LOOKED_AT:
+    word = first_word(sql)
+    if is_refused_in_a_block(sql):
+        raise Refusal(Code.STATEMENT_NOT_ALLOWED, _ALONE[0].format(what=word.upper()), next=_ALONE[1])
+    if word not in _LOOKED_AT:
         return
-    words = _first_words(sql, 5)
+    words = first_words(sql, 5)
     for beginning, (message, step) in _REFUSED_IN_A_SESSION.items():
         if words[: len(beginning)] == beginning:
             what = " ".join(beginning).upper()
@@ -174,35 +166,48 @@ def check_session_statement(sql: str) -> None:
         raise Refusal(Code.STATEMENT_NOT_ALLOWED, _COPY_STREAM[0], next=_COPY_STREAM[1])
 
 
-def check_autocommit(sql: str, *, alone: bool) -> None:
-    """Refuse a statement that has no place in a transaction that begins and ends with this call.
+def check_lone_write(sql: str) -> None:
+    """Refuse a statement that has no place in a call of its own.
 
-    Args:
-        sql: the statement.
-        alone: it is the only one of its transaction.
+    Raises:
+        Refusal: as `check_session_statement`.
+    """
+    _check_text(sql)
+    if is_refused_in_a_block(sql):
+        return
+    check_session_statement(sql)
+    word = first_word(sql)
+    if word in _REFUSED_WITHOUT_A_SESSION:
+        message, step = _FORGOTTEN
+        raise Refusal(Code.STATEMENT_NOT_ALLOWED, message.format(what=word.upper()), next=step)
+
+
+def check_operation(sql: str) -> None:
+    """Refuse a statement that has no place in a transaction that is committed as a whole.
 
     Raises:
         Refusal: as `check_session_statement`.
     """
     check_session_statement(sql)
-    if alone and (word := first_word(sql)) in _REFUSED_WITHOUT_A_SESSION:
-        message, step = _FORGOTTEN
-        raise Refusal(Code.STATEMENT_NOT_ALLOWED, message.format(what=word.upper()), next=step)
+    if may_end_transactions(sql):
+        raise Refusal(
+            Code.STATEMENT_NOT_ALLOWED,
+            f"{first_word(sql).upper()} may end transactions by itself, so that it can't be a part of one.",
+            next=_ALONE[1],
+        )
 
 
-def writes(sql: str) -> bool:
-    """Whether the statement is one that writes, by its first word: for advice, and to choose a role that may."""
-    return first_word(sql) in {"insert", "update", "delete", "merge"}
+def check_explained(sql: str) -> None:
+    """Refuse a statement that can't be explained.
 
-
-def may_write(sql: str) -> bool:
-    """Whether the statement can be one that writes by itself, and not only by a function that it calls."""
-    return first_word(sql) not in {"select", "values", "table"}
-
-
-def may_change_settings(sql: str) -> bool:
-    """Whether the time limit that was set may be another after the statement, as far as its text tells."""
-    return first_word(sql) in {"set", "reset", "do", "call"} or "set_config" in sql.lower()
+    Raises:
+        Refusal: as `check_session_statement`.
+    """
+    check_session_statement(sql)
+    if first_word(sql) == "explain":
+        raise Refusal(
+            Code.STATEMENT_NOT_ALLOWED, "The `sql` begins with EXPLAIN itself.", next="Leave EXPLAIN out of it."
+        )
 
 
 def _check_text(sql: str) -> None:
@@ -213,36 +218,5 @@ def _check_text(sql: str) -> None:
     except UnicodeEncodeError:
         message = "The SQL is not valid Unicode: it contains half a surrogate pair."
         raise Refusal(Code.INVALID_ARGUMENT, message) from None
-    if _start(sql) == len(sql):
+    if is_empty(sql):
         raise Refusal(Code.STATEMENT_NOT_ALLOWED, "The SQL holds no statement.", next="Send one statement.")
-
-
-def _first_words(sql: str, count: int) -> tuple[str, ...]:
-    """Up to so many words from the start, in lower case, up to the first token that is none."""
-    words: list[str] = []
-    at = 0
-    while len(words) < count:
-        at = _start(sql, at)
-        word = _WORD_OR_NAME.match(sql, at)
-        if word is None:
-            break
-        words.append(word.group().strip('"').lower())
-        at = word.end()
-    return tuple(words)
-
-
-def _start(sql: str, at: int = 0) -> int:
-    """Where the first token at or after a position begins."""
-    while True:
-        skipped = _SKIPPED.match(sql, at)
-        at = skipped.end() if skipped else at
-        if not sql.startswith("/*", at):
-            return at
-        depth = 0
-        for edge in _BLOCK_EDGE.finditer(sql, at):
-            depth += 1 if edge.group() == "/*" else -1
-            if depth == 0:
-                at = edge.end()
-                break
-        else:
-            return len(sql)

@@ -41,14 +41,17 @@ class Read:
         """See `Job`."""
         return self.timeout_ms / 1000 + DEADLINE_MARGIN_S
 
+    def overdue(self) -> Refusal:
+        """See `Job`."""
+        return Refusal(Code.DEADLINE_EXCEEDED, "PostgreSQL did not answer within the call's deadline.")
+
     async def begin(self, connection: Connection) -> None:
         """Open a transaction that is sealed read-only."""
         await connection.execute(_BEGIN.format(self.timeout_ms))
 
     async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Result:
         """Run the statement."""
-        if not wanted():
-            raise Refusal(Code.CANCELLED, "The caller went away before the statement ran.")
+        self._require(wanted)
         try:
             try:
                 return await connection.run(self.sql, self.params, self.limits, cached=True)
@@ -56,9 +59,15 @@ class Read:
                 # A schema change elsewhere made the kept statement stale, which failed this transaction.
                 connection.forget_statements()
                 await connection.execute("ROLLBACK; " + _BEGIN.format(self.timeout_ms))
+                self._require(wanted)
                 return await connection.run(self.sql, self.params, self.limits, cached=False)
         except DRIVER_ERRORS as error:
             raise refusal(error) from None
+
+    @staticmethod
+    def _require(wanted: Callable[[], bool]) -> None:
+        if not wanted():
+            raise Refusal(Code.CANCELLED, "The caller went away before the statement ran.")
 
     async def clean(self, connection: Connection) -> bool:
         """Roll back and let go of advisory locks."""

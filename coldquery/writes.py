@@ -7,10 +7,9 @@ end transactions by itself (CALL, DO), runs alone, as it would in psql.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from coldquery.errors import Code, Refusal
-from coldquery.policy import first_word
 from coldquery.postgres.connection import Connection, Limits, Result
 from coldquery.postgres.outcome import DRIVER_ERRORS, refusal
 from coldquery.postgres.target import Target
@@ -21,23 +20,18 @@ from coldquery.sessions.limits import SessionLimits
 
 DEADLINE_MARGIN_S = 2.0
 
-# PostgreSQL lets them commit and roll back, but not in a transaction block.
-# https://www.postgresql.org/docs/current/plpgsql-transactions.html
-_MAY_END_TRANSACTIONS = {"call", "do"}
-_REFUSED_IN_A_BLOCK = "25001"
-
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was committed. `xid` is None when PostgreSQL gave none: nothing was written, or it ran alone."""
+    """What was committed. `xid` is PostgreSQL's id of the transaction."""
 
     results: tuple[Result, ...]
     xid: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Write:
-    """What to write.
+    """A transaction.
 
     Attributes:
         operations: at least one.
@@ -54,19 +48,25 @@ class Write:
     options: Begin
     bounds: SessionLimits
     target: Target
+    _committing: bool = field(default=False, init=False)
 
     @property
     def time_s(self) -> float:
         """See `Job`."""
         statements_s = len(self.operations) * self.timeout_ms / 1000
-        return min(statements_s, self.bounds.max_lifetime_s) + self.bounds.commit_timeout_s + DEADLINE_MARGIN_S
+        return min(statements_s, self.bounds.max_lifetime_s) + DEADLINE_MARGIN_S
+
+    def overdue(self) -> Refusal | None:
+        """See `Job`. Committing has a time limit of its own, and its end is worth waiting for."""
+        if self._committing:
+            return None
+        return Refusal(
+            Code.DEADLINE_EXCEEDED, "PostgreSQL did not answer within the call's deadline; nothing was kept."
+        )
 
     async def begin(self, connection: Connection) -> None:
-        """Open the transaction, unless the statement is to run without one."""
-        if self._runs_alone:
-            await connection.execute(f"SET statement_timeout = {self.timeout_ms}")
-        else:
-            await connection.execute(f"{self.options.sql}; SET LOCAL statement_timeout = {self.timeout_ms}")
+        """Open the transaction."""
+        await connection.execute(f"{self.options.sql}; SET LOCAL statement_timeout = {self.timeout_ms}")
 
     async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Written:
         """Run the operations and commit."""
@@ -75,46 +75,86 @@ class Write:
             if not wanted():
                 raise Refusal(Code.CANCELLED, "The call was cancelled; nothing was kept.")
 
-        if self._runs_alone:
-            require_wanted()
-            return await self._run_alone(connection)
         held = HeldTransaction(connection, self.bounds, self.target)
         try:
             results = await run_all(held, self.operations, self.limits, require_wanted)
+            require_wanted()
+            self._committing = True
+            ended = await held.commit(self.bounds.commit_timeout_s)
         except Refusal as error:
-            if error.cause.sqlstate != _REFUSED_IN_A_BLOCK or len(self.operations) > 1:
-                raise
-            # Refused before it did anything.
-            await connection.execute(f"ROLLBACK; SET statement_timeout = {self.timeout_ms}")
-            return await self._run_alone(connection)
-        require_wanted()
-        ended = await held.commit(self.bounds.commit_timeout_s)
+            if error.code is Code.CONNECTION_LOST:
+                raise _nothing_kept(error.message) from None
+            raise
         if ended.outcome is not Outcome.COMMITTED:
-            lost = "The connection broke during COMMIT, and PostgreSQL rolled the transaction back: nothing was kept."
-            raise Refusal(Code.CONNECTION_LOST, lost, next="Call again: nothing was written.")
+            raise _nothing_kept("The connection broke during COMMIT, and PostgreSQL rolled the transaction back.")
         return Written(results, ended.xid)
 
     async def clean(self, connection: Connection) -> bool:
         """Forget everything: what was committed may have been a setting, a temporary table, a prepared statement."""
         if connection.is_in_transaction():
             await connection.execute("ROLLBACK")
-        await connection.execute("DISCARD ALL")
-        connection.forget_statements()
-        await self.target.configure(connection)
+        await _forget(connection, self.target)
         return True
 
-    @property
-    def _runs_alone(self) -> bool:
-        return len(self.operations) == 1 and first_word(self.operations[0].sql) in _MAY_END_TRANSACTIONS
 
-    async def _run_alone(self, connection: Connection) -> Written:
-        (operation,) = self.operations
+@dataclass(frozen=True, slots=True)
+class LoneWrite:
+    """A statement that runs outside a transaction block, and may commit by itself whatever becomes of it.
+
+    Attributes:
+        operation: the statement.
+        limits: of its answer.
+        timeout_ms: for all of it.
+        target: to make the connection like new afterwards.
+    """
+
+    operation: Operation
+    limits: Limits
+    timeout_ms: int
+    target: Target
+
+    @property
+    def time_s(self) -> float:
+        """See `Job`."""
+        return self.timeout_ms / 1000 + DEADLINE_MARGIN_S
+
+    def overdue(self) -> Refusal:
+        """See `Job`."""
+        return _unsure(Refusal(Code.DEADLINE_EXCEEDED, "PostgreSQL did not answer within the call's deadline."))
+
+    async def begin(self, connection: Connection) -> None:
+        """Limit the time."""
+        await connection.execute(f"SET statement_timeout = {self.timeout_ms}")
+
+    async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Result:
+        """Run the statement."""
+        if not wanted():
+            raise Refusal(Code.CANCELLED, "The call was cancelled before the statement ran.")
         try:
-            result = await connection.run(operation.sql, operation.params, self.limits, cached=False)
+            return await connection.run(self.operation.sql, self.operation.params, self.limits, cached=False)
         except DRIVER_ERRORS as error:
-            told = refusal(error)
-            if told.code is Code.CONNECTION_LOST:
-                told.message = "The connection to PostgreSQL broke, and the statement may have taken effect, or partly."
-                told.next, told.retryable = "Look at what it was to change before you repeat it.", False
-            raise told from None
-        return Written((result,), None)
+            raise _unsure(refusal(error)) from None
+
+    async def clean(self, connection: Connection) -> bool:
+        """Forget everything, as after any write."""
+        if connection.is_in_transaction():
+            return False
+        await _forget(connection, self.target)
+        return True
+
+
+async def _forget(connection: Connection, target: Target) -> None:
+    await connection.execute("DISCARD ALL")
+    connection.forget_statements()
+    await target.configure(connection)
+
+
+def _nothing_kept(message: str) -> Refusal:
+    return Refusal(Code.CONNECTION_LOST, message, next="Nothing was kept: call again.")
+
+
+def _unsure(error: Refusal) -> Refusal:
+    error.message += " The statement ran outside a transaction block: what it had committed by itself stays."
+    error.next = "Look at what it was to change before you repeat it."
+    error.retryable = False
+    return error

@@ -5,6 +5,7 @@ wrong with it, what is accepted.
 """
 
 import difflib
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -12,29 +13,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from coldquery.errors import Code, Refusal
 
 _LONGEST_ECHO = 60
+_MOST_PROBLEMS = 5
 
 
 class Arguments(BaseModel):
     """Base of every tool's arguments: strict, so that `"7"` is not 7 and a misspelt name is told."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-def parse[A: Arguments](model: type[A], given: dict[str, Any]) -> A:
-    """The arguments as a model.
-
-    Raises:
-        Refusal: `invalid_argument`, naming each argument that is wrong; values are not repeated.
-    """
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        problems = [
-            _problem(model, each["loc"], each["type"], each["msg"], each.get("ctx"))
-            for each in error.errors(include_input=False, include_url=False)
-        ]
-        known = ", ".join(model.model_fields)
-        raise Refusal(Code.INVALID_ARGUMENT, "; ".join(problems) + ".", next=f"The arguments are: {known}.") from None
 
 
 def _as_postgresql_writes_it(value: object) -> object:
@@ -55,20 +40,40 @@ class Takes(NamedTuple):
     optional: tuple[str, ...] = ()
 
 
-def check_action(arguments: Arguments, action: str, takes: Takes) -> None:
-    """Hold the arguments to those of the action.
+def parse[A: Arguments](model: type[A], actions: Mapping[str, Takes], given: dict[str, Any]) -> A:
+    """The arguments as a model, held to what their action takes.
 
     Raises:
-        Refusal: `invalid_argument`, naming what is missing and what has no place.
+        Refusal: `invalid_argument`, naming the arguments that are wrong, missing or out of place; no value is repeated.
     """
-    given = {name for name in arguments.model_fields_set if getattr(arguments, name) is not None} - {"action"}
-    missing = [name for name in takes.required if name not in given]
-    extra = sorted(given - {*takes.required, *takes.optional})
-    problems = [f"`{name}` is missing" for name in missing]
+    action = given.get("action")
+    takes = actions.get(action) if isinstance(action, str) else None
+    try:
+        arguments = model.model_validate(given)
+    except ValidationError as error:
+        problems = [
+            _problem(model, each["loc"], each["type"], each["msg"], each.get("ctx"))
+            for each in error.errors(include_input=False, include_url=False)
+        ]
+        raise _refusal(model, action, takes, problems) from None
+    assert takes is not None  # noqa: S101 - the model knows the same actions
+    named = {name for name in arguments.model_fields_set if getattr(arguments, name) is not None} - {"action"}
+    problems = [f"`{name}` is missing" for name in takes.required if name not in named]
+    extra = sorted(named - {*takes.required, *takes.optional})
     problems += [f"`{name}` has no place in action={action}" for name in extra]
     if problems:
-        known = ", ".join([*takes.required, *(f"{name}?" for name in takes.optional)]) or "nothing else"
-        raise Refusal(Code.INVALID_ARGUMENT, "; ".join(problems) + ".", next=f"action={action} takes: {known}.")
+        raise _refusal(model, action, takes, problems)
+    return arguments
+
+
+def _refusal(model: type[Arguments], action: object, takes: Takes | None, problems: list[str]) -> Refusal:
+    more = f"; and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
+    if takes is None:
+        step = f"The arguments are: {', '.join(model.model_fields)}."
+    else:
+        names = ", ".join([*takes.required, *(f"{name}?" for name in takes.optional)]) or "nothing else"
+        step = f"action={action} takes: {names}."
+    return Refusal(Code.INVALID_ARGUMENT, "; ".join(problems[:_MOST_PROBLEMS]) + more + ".", next=step)
 
 
 def schema(model: type[Arguments]) -> dict[str, Any]:
@@ -113,6 +118,8 @@ def _problem(
         case "extra_forbidden":
             near = difflib.get_close_matches(name, model.model_fields, n=1) if len(location) == 1 else []
             return f"`{name}` is not an argument" + (f" (did you mean `{near[0]}`?)" if near else "")
+        case "model_type":
+            return f"`{name}` must be an object"
         case "literal_error":
             return f"`{name}` must be {(context or {})['expected']}"
         case _:

@@ -82,10 +82,21 @@ class _Lines:
         return self
 
     async def __anext__(self) -> str:
-        line = await self._reader.readline()
+        line = await self._line()
         if not line:
             raise StopAsyncIteration
         return line.decode("utf-8", "replace")
+
+    async def _line(self) -> bytes:
+        """The next line; of one that is too long something that is no JSON, so that it is answered with an error."""
+        too_long = False
+        while True:
+            try:
+                line = await self._reader.readline()
+            except ValueError:
+                too_long = True
+            else:
+                return b"too long" if too_long else line
 
 
 async def _input_lines(source: TextIO | None = None) -> Any:

@@ -11,14 +11,14 @@ from pydantic import Field
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Gateway
 from coldquery.mcp.arguments import Arguments, Isolation, Takes
-from coldquery.mcp.rendering import answer_result, batch_result, committed_result, ran_result
+from coldquery.mcp.rendering import answer_result, batch_result, ran_result, transacted_result, written_result
 from coldquery.mcp.tool import GatewayTool
 from coldquery.sessions import Begin
 from coldquery.sessions.commands import Batch, BatchRan, Command, Explain, Operation, Query, Ran
 
 DESCRIPTION = (
     "Run SQL on PostgreSQL, one statement each. "
-    "read: any query, where PostgreSQL refuses writes. "
+    "read: any query, where PostgreSQL refuses writes; queries belong here. "
     "write: with session_id inside that open transaction (see pg_tx), or alone with autocommit=true. "
     "transaction: operations, committed together or not at all; with session_id, a part of that transaction. "
     "explain: the plan; analyze=true runs it and undoes what it did (writes only with session_id). "
@@ -47,7 +47,7 @@ class PgQueryArguments(Arguments):
         list[OperationArguments] | None, Field(description="[{sql, params?}]", min_length=1, max_length=1000)
     ] = None
     analyze: bool | None = None
-    session_id: str | None = None
+    session_id: Annotated[str | None, Field(min_length=1)] = None
     autocommit: bool | None = None
     isolation_level: Annotated[Isolation | None, Field(description="for transaction")] = None
     max_rows: Annotated[int | None, Field(description="default 1000")] = None
@@ -93,18 +93,18 @@ class PgQuery(GatewayTool[PgQueryArguments]):
             case "write":
                 if not arguments.autocommit:
                     raise Refusal(Code.WRITE_DENIED, "A write needs a `session_id`, or `autocommit: true`.")
-                write = [Operation(sql=_sql(arguments), params=tuple(arguments.params or ()))]
-                return committed_result(
-                    await gateway.write(write, max_rows=max_rows, timeout_ms=timeout_ms), alone=True
+                params = arguments.params or ()
+                return written_result(
+                    await gateway.write(_sql(arguments), params, max_rows=max_rows, timeout_ms=timeout_ms)
                 )
             case "transaction":
                 if arguments.autocommit is False:
                     raise Refusal(Code.WRITE_DENIED, "Without a `session_id`, action=transaction commits.")
                 options = Begin.model_validate({"isolation_level": arguments.isolation_level})
-                committed = await gateway.write(
+                committed = await gateway.transact(
                     _operations(arguments), options, max_rows=max_rows, timeout_ms=timeout_ms
                 )
-                return committed_result(committed, alone=False)
+                return transacted_result(committed)
 
     async def _in_session(self, arguments: PgQueryArguments, session_id: str) -> ToolResult:
         started = time.perf_counter()
@@ -125,7 +125,7 @@ class PgQuery(GatewayTool[PgQueryArguments]):
         if isinstance(reply, BatchRan):
             return batch_result(reply.results, duration_ms, reply.echo)
         assert isinstance(reply, Ran)  # noqa: S101 - the answer to what `_command` makes
-        return ran_result(reply.result, duration_ms, reply.echo)
+        return ran_result(reply.result, duration_ms, reply.echo, wrote=arguments.action == "write")
 
     def _command(self, arguments: PgQueryArguments) -> Command:
         limits = self._gateway.limits(arguments.max_rows)

@@ -39,7 +39,7 @@ class PgTxArguments(Arguments):
     """The arguments of `pg_tx`."""
 
     action: Literal["begin", "commit", "rollback", "savepoint", "release", "status", "list"]
-    session_id: str | None = None
+    session_id: Annotated[str | None, Field(min_length=1)] = None
     savepoint_name: str | None = None
     isolation_level: Isolation | None = None
     read_only: bool | None = None
@@ -88,10 +88,10 @@ class PgTx(GatewayTool[PgTxArguments]):
             case "begin":
                 return await self._begin(arguments)
             case "list":
-                sessions = [_without_none(asdict(each)) for each in self._gateway.sessions(self.caller().principal)]
+                sessions = [_plain(asdict(each)) for each in self._gateway.sessions(self.caller().principal)]
                 return small_result({"sessions": sessions})
         reply = await self._gateway.ask(self.caller(), arguments.session_id or "", _command(arguments))
-        body = reply.model_dump(mode="json", exclude_none=True, exclude={"kind", "echo"})
+        body = _plain(reply.model_dump(mode="json", exclude={"kind", "echo"}))
         return small_result({**body, "session": reply.echo.to_dict()})
 
     async def _begin(self, arguments: PgTxArguments) -> ToolResult:
@@ -124,7 +124,7 @@ def _command(arguments: PgTxArguments) -> Command:
             return Inspect()
 
 
-def _without_none(body: dict[str, Any]) -> dict[str, Any]:
+def _plain(body: dict[str, Any]) -> dict[str, Any]:
     return {
         name: round(value, 1) if isinstance(value, float) else value
         for name, value in body.items()

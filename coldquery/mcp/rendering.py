@@ -27,26 +27,31 @@ _NEXT_PAGE = {
 
 def answer_result(answer: Answer) -> ToolResult:
     """Columns, rows as arrays, and what PostgreSQL said, as one JSON text."""
-    return _text({**_table(answer.result), "duration_ms": round(answer.duration_ms, 2)})
+    return _text(_table(answer.result), answer.duration_ms)
 
 
-def ran_result(result: Result, duration_ms: float, session: Echo) -> ToolResult:
-    """The same of a statement in a session, with how the session is now."""
-    return _text({**_table(result), "duration_ms": round(duration_ms, 2), "session": session.to_dict()})
+def written_result(written: Answer | Committed) -> ToolResult:
+    """The same of a write without a session; with the outcome, where it was a transaction."""
+    if isinstance(written, Answer):
+        return _text(_table(written.result, wrote=True), written.duration_ms)
+    (result,) = written.results
+    return _text({**_table(result, wrote=True), **_outcome(written)}, written.duration_ms)
 
 
-def committed_result(committed: Committed, *, alone: bool) -> ToolResult:
-    """What was committed: one table, or a list of them in `results`."""
-    tables = [_table(each) for each in committed.results]
-    outcome = {"outcome": "committed", "xid": committed.xid} if committed.xid else {"outcome": "committed"}
-    body = tables[0] if alone else {"results": tables}
-    return _text({**body, **outcome, "duration_ms": round(committed.duration_ms, 2)})
+def transacted_result(committed: Committed) -> ToolResult:
+    """A table for each operation in `results`, and the outcome of all."""
+    tables = [_table(each, wrote=True) for each in committed.results]
+    return _text({"results": tables, **_outcome(committed)}, committed.duration_ms)
+
+
+def ran_result(result: Result, duration_ms: float, session: Echo, *, wrote: bool) -> ToolResult:
+    """A table, and how the session is now."""
+    return _text(_table(result, wrote=wrote), duration_ms, session)
 
 
 def batch_result(results: Sequence[Result], duration_ms: float, session: Echo) -> ToolResult:
-    """The tables of a batch in a session, with how the session is now."""
-    tables = [_table(each) for each in results]
-    return _text({"results": tables, "duration_ms": round(duration_ms, 2), "session": session.to_dict()})
+    """A table for each operation, and how the session is now."""
+    return _text({"results": [_table(each, wrote=True) for each in results]}, duration_ms, session)
 
 
 def small_result(body: dict[str, Any]) -> ToolResult:
@@ -64,11 +69,18 @@ def refusal_result(refusal: Refusal) -> ToolResult:
     return result
 
 
-def _text(body: dict[str, Any]) -> ToolResult:
+def _text(body: dict[str, Any], duration_ms: float, session: Echo | None = None) -> ToolResult:
+    body["duration_ms"] = round(duration_ms, 2)
+    if session is not None:
+        body["session"] = session.to_dict()
     return ToolResult(content=[TextContent(type="text", text=_encode(body).decode())])
 
 
-def _table(result: Result) -> dict[str, Any]:
+def _outcome(committed: Committed) -> dict[str, str]:
+    return {"outcome": "committed", **({"xid": committed.xid} if committed.xid else {})}
+
+
+def _table(result: Result, *, wrote: bool = False) -> dict[str, Any]:
     body: dict[str, Any] = {
         "columns": [{"name": each.name, "type": each.type} for each in result.columns],
         "rows": msgspec.Raw(result.rows_json),
@@ -76,12 +88,14 @@ def _table(result: Result) -> dict[str, Any]:
         "command": result.command,
     }
     if result.truncated:
-        body["truncated"] = _truncation(result, result.truncated)
+        body["truncated"] = _truncation(result, result.truncated, wrote=wrote)
     return body
 
 
-def _truncation(result: Result, truncation: Truncation) -> dict[str, Any]:
+def _truncation(result: Result, truncation: Truncation, *, wrote: bool) -> dict[str, Any]:
     step = _NEXT_PAGE[truncation.by]
-    if truncation.by == "bytes" and not result.rows:
+    if wrote:
+        step = "The statement ran to its end; only its answer is cut. Do not repeat it: read with action=read."
+    elif truncation.by == "bytes" and not result.rows:
         step = "The first row alone is larger than the limit. Select fewer columns, or parts with substring()."
     return {"by": truncation.by, "limit": truncation.limit, "next": step}

@@ -13,7 +13,7 @@ from pydantic import PrivateAttr
 
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Caller, Gateway
-from coldquery.mcp.arguments import Arguments, Takes, check_action, parse, schema
+from coldquery.mcp.arguments import Arguments, Takes, parse, schema
 from coldquery.mcp.internals import client_of_call
 from coldquery.mcp.rendering import refusal_result
 from coldquery.sessions import short_id
@@ -55,9 +55,7 @@ class GatewayTool[A: Arguments](Tool):
         started = time.perf_counter()
         outcome = "cancelled"
         try:
-            parsed: Any = parse(self.takes, arguments)
-            check_action(parsed, parsed.action, self.actions[parsed.action])
-            result = await self.answer(parsed)
+            result = await self.answer(parse(self.takes, self.actions, arguments))  # type: ignore[arg-type]  # takes is A's
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code.value

@@ -135,13 +135,17 @@ class Connection(asyncpg.Connection):
         """
         self._answered = asyncio.get_running_loop().create_future()
         try:
-            return await self._run(sql, params, limits, cached=cached, complete=complete)
+            result = await self._run(sql, params, limits, cached=cached, complete=complete)
         finally:
             self._answered.set_result(None)
             if self._interruption is not None:
                 # No cancel request may outlive its statement: it would hit the next one.
                 await self._interruption
                 self._interruption = None
+        if self.is_closed():
+            # A request of unknown fate had to be cut off just as the answer came.
+            raise ConnectionResetError
+        return result
 
     @property
     def bare(self) -> Connection:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from coldquery.errors import Cause, Code, Refusal
+from coldquery.errors import Cause, Code, Refusal, cut
 
 # The exact code first, then its class (the first two characters).
 _CODES: dict[str, Code] = {
@@ -37,6 +37,9 @@ DRIVER_ERRORS = (
     ValueError,
     LookupError,
 )
+
+# PostgreSQL repeats values in its words, however long they are.
+MAX_TEXT_LENGTH = 2_000
 
 _SEVERAL_STATEMENTS = "cannot insert multiple commands into a prepared statement"
 
@@ -133,15 +136,17 @@ def _from_server(error: asyncpg.PostgresError) -> Refusal:
         code = Code.READ_ONLY
     elif sqlstate in {"42P01", "42703"}:
         step = "Look the name up in information_schema.tables or information_schema.columns, then call again."
+    elif code is Code.SQL_ERROR and not error.position:
+        step = "Correct the statement and call again."
     position = error.position
     return Refusal(
         code,
-        message,
+        cut(message, MAX_TEXT_LENGTH),
         next=step,
         cause=Cause(
             sqlstate=sqlstate,
-            detail=error.detail,
-            hint=error.hint,
+            detail=error.detail and cut(error.detail, MAX_TEXT_LENGTH),
+            hint=error.hint and cut(error.hint, MAX_TEXT_LENGTH),
             position=int(position) if position else None,
             constraint=error.constraint_name,
             table=error.table_name,

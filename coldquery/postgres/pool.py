@@ -19,7 +19,7 @@ from aiorwlock import RWLock
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.connection import Connection
-from coldquery.postgres.outcome import connection_problem, is_lost
+from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem, is_lost
 from coldquery.postgres.target import Target
 
 # A job is safe to begin again: a pooled connection may have died unnoticed while it was idle.
@@ -40,6 +40,10 @@ class Job[T](Protocol):
     @property
     def time_s(self) -> float: ...  # noqa: D102 - see the class
 
+    def overdue(self) -> Refusal | None:
+        """What to tell the caller when the time is over; None if the job will soon tell by itself."""
+        ...
+
     async def begin(self, connection: Connection) -> None:
         """Say the gateway's own first words. Nothing of the caller's, so that it can be done again elsewhere."""
         ...
@@ -57,7 +61,7 @@ class Job[T](Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Generation:
     """A pool and its gate: a job holds the reader side while it uses the pool, closing takes the writer side."""
 
@@ -108,6 +112,9 @@ class Pool:
         self._acquire_timeout_s = acquire_timeout_s
         self._generation = _Generation(target.pool(size), RWLock(fast=True))
         self._tasks: set[asyncio.Task[None]] = set()
+        # Those that were swapped out, and still have a job.
+        self._closing: set[_Generation] = set()
+        self._closed = False
 
     async def open(self) -> None:
         """Make the pool usable. Connects nowhere: that happens with the first job."""
@@ -126,7 +133,8 @@ class Pool:
         flight.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        timer = loop.call_later(self._acquire_timeout_s + job.time_s, flight.expire)
+        time_s = self._acquire_timeout_s + job.time_s
+        timer = loop.call_later(time_s, flight.expire, context=contextvars.Context())
         try:
             return await flight.answer
         except asyncio.CancelledError:
@@ -141,20 +149,31 @@ class Pool:
         _ = await fresh.pool
         old, self._generation = self._generation, fresh
         self._acquire_timeout_s = acquire_timeout_s
-        await _close(old)
+        await self._close(old)
 
     async def close(self, timeout_s: float) -> None:
         """Close every connection.
 
         Running jobs may end for up to `timeout_s`; what still runs then is cut off.
         """
-        try:
-            async with asyncio.timeout(timeout_s):
-                await _close(self._generation)
-        except TimeoutError:
-            self._generation.pool.terminate()
+        self._closed = True
+        generations = {self._generation, *self._closing}
+        closing = [asyncio.ensure_future(self._close(each)) for each in generations]
+        _, late = await asyncio.wait(closing, timeout=timeout_s)
+        if late:
+            for each in generations:
+                each.pool.terminate()
+            await asyncio.wait(late, timeout=CLEAN_TIMEOUT_S)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLEAN_TIMEOUT_S)
+
+    async def _close(self, generation: _Generation) -> None:
+        self._closing.add(generation)
+        try:
+            async with generation.gate.writer_lock:
+                await generation.pool.close()
+        finally:
+            self._closing.discard(generation)
 
     async def _fly(self, flight: _Flight[Any]) -> None:
         generation = self._generation
@@ -203,9 +222,9 @@ class Pool:
                     retry_after_s=RETRY_AFTER_S,
                 ) from None
             raise _unavailable("no answer in time") from None
-        except asyncpg.InterfaceError:
-            raise Refusal(Code.SHUTTING_DOWN, "The gateway is stopping and takes no new work.") from None
-        except (OSError, asyncpg.PostgresError, ValueError) as error:
+        except DRIVER_ERRORS as error:
+            if self._closed:
+                raise Refusal(Code.SHUTTING_DOWN, "The gateway is stopping and takes no new work.") from None
             raise _unavailable(connection_problem(error)) from None
 
 
@@ -232,8 +251,8 @@ class _Flight[T]:
             self.answer.set_exception(error)
 
     def expire(self) -> None:
-        if self.is_wanted():
-            self.fail(Refusal(Code.DEADLINE_EXCEEDED, "PostgreSQL did not answer within the call's deadline."))
+        if self.is_wanted() and (overdue := self.job.overdue()) is not None:
+            self.fail(overdue)
             self.abandon()
 
     def abandon(self) -> None:
@@ -241,11 +260,6 @@ class _Flight[T]:
             self.connection.interrupt()
         elif self.task is not None:
             self.task.cancel()
-
-
-async def _close(generation: _Generation) -> None:
-    async with generation.gate.writer_lock:
-        await generation.pool.close()
 
 
 def _unavailable(problem: str) -> Refusal:

@@ -11,6 +11,20 @@ from coldquery.sessions.commands import Operation
 from coldquery.sessions.held import HeldTransaction
 
 
+def check_all(operations: Sequence[Operation], check: Callable[[str], None]) -> None:
+    """Have each operation checked before any is run.
+
+    Raises:
+        Refusal: the check's own, with the operation's number.
+    """
+    for number, operation in enumerate(operations, 1):
+        try:
+            check(operation.sql)
+        except Refusal as error:
+            error.message = f"Operation {number} of {len(operations)}: {error.message} Nothing was run."
+            raise
+
+
 async def run_all(
     held: HeldTransaction, operations: Sequence[Operation], limits: Limits, require_wanted: Callable[[], None]
 ) -> tuple[Result, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from coldquery.errors import Refusal
 from coldquery.postgres.connection import Limits, Result
 
 
@@ -98,9 +100,18 @@ class Explain(_Message):
     @property
     def statement(self) -> str:
         """The EXPLAIN itself. Its options stand in parentheses, so that the caller's text can't begin with others."""
+        return f"{self._prefix}{self.sql}"
+
+    def locate(self, error: Refusal) -> None:
+        """Let an error's position count from the beginning of the caller's text."""
+        if error.cause.position is not None:
+            error.cause = replace(error.cause, position=max(error.cause.position - len(self._prefix), 1))
+
+    @property
+    def _prefix(self) -> str:
         wanted = {"ANALYZE": self.analyze, "VERBOSE": self.verbose, "BUFFERS": self.buffers}
         options = ", ".join([f"FORMAT {self.format.upper()}", *(name for name, on in wanted.items() if on)])
-        return f"EXPLAIN ({options}) {self.sql}"
+        return f"EXPLAIN ({options}) "
 
 
 class Operation(_Message):

@@ -13,9 +13,9 @@ from typing import Any, Self
 import asyncpg
 
 from coldquery.errors import Code, Refusal
-from coldquery.policy import may_change_settings
 from coldquery.postgres.connection import Backend, Connection, Limits, Result
 from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem, is_lost, refusal, severity
+from coldquery.postgres.syntax import may_change_settings
 from coldquery.postgres.target import Target
 from coldquery.sessions.commands import Begin, Outcome, Release, RollbackTo, Savepoint
 from coldquery.sessions.commit import settle
@@ -76,9 +76,9 @@ class HeldTransaction:
         Raises:
             Refusal: `database_unavailable`. Then, and when cancelled, nothing is left open.
         """
-        # One trip. What is set before BEGIN belongs to the same transaction, but to none of its savepoints.
+        # One trip. Without the first COMMIT, an error in the transaction would undo the settings too.
         # https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
-        words = [f"SET application_name = {_literal(name)}", options.sql]
+        words = [f"SET application_name = {_literal(name)}", "COMMIT", options.sql]
         if options.idle_timeout_s is not None:
             limit = limits.backstops(options.idle_timeout_s)[IDLE_BACKSTOP]
             words.insert(0, f"SET {IDLE_BACKSTOP} = {_literal(limit)}")
@@ -172,21 +172,21 @@ class HeldTransaction:
             timeout_ms: the time limit in the block.
             undo: in any case.
         """
-        before = self.state
+        before, before_ms = self.state, self._statement_timeout_ms
         limit = self._time_limit(timeout_ms)
         # A snapshot first taken in a read-only frame would make PostgreSQL believe that a serializable transaction
         # never writes, and miss its conflicts.
         snapshot = () if self._has_snapshot or self._read_only else ("SELECT 1",)
         await self._control(*snapshot, f"SAVEPOINT {_FRAME}", *settings, *limit)
         self._has_snapshot = True
+        if limit:
+            self._statement_timeout_ms = timeout_ms or self._limits.statement_timeout_ms
         try:
             yield
         except Refusal:
-            await self._close_frame(before, undo=True)
+            await self._close_frame(before, before_ms, undo=True)
             raise
-        await self._close_frame(before, undo=undo)
-        if limit and not undo:
-            self._statement_timeout_ms = timeout_ms or self._limits.statement_timeout_ms
+        await self._close_frame(before, before_ms, undo=undo)
 
     # The end. https://www.postgresql.org/docs/current/sql-commit.html
 
@@ -276,9 +276,11 @@ class HeldTransaction:
             )
         return self.state
 
-    async def _close_frame(self, before: State, *, undo: bool) -> None:
+    async def _close_frame(self, before: State, before_ms: int | None, *, undo: bool) -> None:
         if isinstance(self.state, Ended):
             return
+        if undo:
+            self._statement_timeout_ms = before_ms
         await self._control(*([f"ROLLBACK TO {_FRAME}"] if undo else []), f"RELEASE {_FRAME}")
         self.state = before
 

@@ -28,7 +28,18 @@ from actors import (
 )
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.target import Target
-from coldquery.sessions.commands import Batch, Begin, Command, Commit, Echo, Explain, Outcome, Query, Reply
+from coldquery.sessions.commands import (
+    Batch,
+    Begin,
+    Command,
+    Commit,
+    Echo,
+    Explain,
+    IsolationLevel,
+    Outcome,
+    Query,
+    Reply,
+)
 from coldquery.sessions.held import unavailable
 from coldquery.sessions.limits import SHORT_ID_LENGTH, SessionLimits
 from coldquery.sessions.reaper import ActorFact, Kind, Verdict
@@ -126,6 +137,12 @@ class SessionRoot:
                 Code.INVALID_ARGUMENT,
                 f"`idle_timeout_s` may be at most {limits.idle_timeout_s:g} here.",
                 next=f"Pass an `idle_timeout_s` up to {limits.idle_timeout_s:g}, or leave it out.",
+            )
+        if options.deferrable and not (options.read_only and options.isolation_level is IsolationLevel.SERIALIZABLE):
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                "`deferrable` has an effect only with `isolation_level` serializable and `read_only`.",
+                next="Pass these too, or leave `deferrable` out.",
             )
         # No dash: one at the beginning would be taken for a flag on a command line.
         id = secrets.token_urlsafe(ID_BYTES).replace("-", "_")  # noqa: A001 - the field's name
@@ -263,7 +280,10 @@ class SessionRoot:
         found = self._supervisor.lookup(session_id)
         # Someone else's is answered like one that never was.
         if found is None or found.key != principal:
-            raise Refusal(Code.SESSION_NOT_FOUND, "There is no session of this id. Nothing was run.")
+            message = "There is no session of this id. Nothing was run."
+            if session_id in {info.short_id for info in self.list(principal)}:
+                message = "This is the short id that lists show. A session takes only its whole `session_id`."
+            raise Refusal(Code.SESSION_NOT_FOUND, message)
         if isinstance(found, Tombstone):
             raise ended(found.reason, found.detail, found.last_command, self.clock.now() - found.ended_at)
         return found

@@ -9,11 +9,12 @@ from typing import ClassVar, assert_never, override
 
 from actors import Abandoned, Actor, Clock, Phase
 from coldquery.errors import Code, Refusal
-from coldquery.policy import check_read, check_session_statement, may_write
+from coldquery.policy import check_explained, check_read, check_session_statement
 from coldquery.postgres.connection import Backend, Result
+from coldquery.postgres.syntax import may_write
 from coldquery.postgres.target import Target
 from coldquery.sessions import status
-from coldquery.sessions.batch import run_all
+from coldquery.sessions.batch import check_all, run_all
 from coldquery.sessions.commands import (
     Batch,
     BatchRan,
@@ -252,14 +253,17 @@ class SessionActor(Actor[Command, Reply]):
         return await self._run(query.sql, query)
 
     async def _explain(self, explain: Explain) -> Result:
-        check_session_statement(explain.sql)
+        check_explained(explain.sql)
         settings = () if explain.analyze and may_write(explain.sql) else (READ_ONLY,)
         async with self._transaction.frame(*settings, timeout_ms=explain.timeout_ms, undo=True):
-            return await self._run(explain.statement, explain)
+            try:
+                return await self._run(explain.statement, explain)
+            except Refusal as error:
+                explain.locate(error)
+                raise
 
     async def _batch(self, batch: Batch) -> BatchRan:
-        for operation in batch.operations:
-            check_session_statement(operation.sql)
+        check_all(batch.operations, check_session_statement)
         async with self._transaction.frame(timeout_ms=batch.timeout_ms, undo=False):
             results = await run_all(self._transaction, batch.operations, batch.limits, self._require_wanted)
         return BatchRan(results=results, echo=self.echo())

@@ -76,7 +76,6 @@ class Spares:
                 else:
                     backoff_s = BACKOFF_FIRST_S
         finally:
-            self._size = 0
             self._discard()
 
     def __len__(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors import Abandoned, AskTimeout, TooManyActors
-from coldquery.errors import Code, Refusal
+from coldquery.errors import Code, Refusal, cut
 from coldquery.sessions.commands import Command, Commit, Outcome, Ran, Reply, Rollback
 from coldquery.sessions.reasons import CLIENT_GONE, CONNECTION_LOST
 from coldquery.sessions.transaction import Ended, Failed, Open, State, way_back
@@ -24,6 +24,8 @@ _STORIES = {
 
 # So few seconds are worth a warning.
 _SHORT_S = 60
+# So much of an error is told to somebody who did not ask for it.
+MAX_TOLD_LENGTH = 300
 
 
 def ended(reason: str, detail: object, last_command: str | None, ago_s: float | None) -> Refusal:
@@ -32,7 +34,7 @@ def ended(reason: str, detail: object, last_command: str | None, ago_s: float | 
     words = [f"The session {when} ({reason}). {_STORIES[reason]}"]
     match detail:
         case Ended(outcome=Outcome.UNKNOWN, xid=xid) if xid is not None:
-            words.append(f"Its transaction is {xid}.")
+            words.append(f"Whether its transaction, {xid}, was committed is not known.")
         case Ended(outcome=Outcome.ROLLED_BACK) if reason != "rolled_back":
             words.append("Its transaction was rolled back.")
     if last_command is not None:
@@ -106,7 +108,7 @@ def tell(abandoned: Abandoned[Command, Reply]) -> str:
     what = f"An earlier {abandoned.command.kind.replace('_', ' ')}, whose caller had left,"
     match abandoned:
         case Abandoned(error=Refusal() as error):
-            return f"{what} failed: {error.message}"
+            return f"{what} failed: {cut(error.message, MAX_TOLD_LENGTH)}"
         case Abandoned(reply=Ran(result=result)):
             return f"{what} ran: {result.command or 'SELECT'}, {result.row_count} rows."
         case _:

@@ -100,7 +100,7 @@ class Settings(BaseModel):
         default=1_800.0, description="A session that nobody calls for so long ends, and rolls back."
     )
     max_lifetime_s: Seconds = Field(default=14_400.0, description="A session ends after so long in any case.")
-    commit_timeout_s: Seconds = Field(
+    commit_timeout_s: Annotated[float, Field(gt=1, le=86_400)] = Field(
         default=30.0, description="For a COMMIT, and for finding out about one whose answer was lost."
     )
     reap_interval_s: Seconds = Field(default=10.0, description="From one search for leaks to the next.")

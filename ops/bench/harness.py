@@ -1,13 +1,14 @@
-"""Servers as processes, MCP calls over raw keep-alive HTTP, and what they cost."""
+"""A PostgreSQL to measure on, servers as processes, MCP calls over raw keep-alive HTTP, and what they cost."""
 
 import asyncio
 import json
 import os
+import platform
 import signal
 import socket
-import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +16,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coldquery.postgres.embedded import EmbeddedPostgres, Endpoint, load_demo
+from ops.bench.measures import p50_p99
+
 ERA = "2026-07-28"
 META = {
     "io.modelcontextprotocol/protocolVersion": ERA,
     "io.modelcontextprotocol/clientCapabilities": {},
 }
+
+
+@contextmanager
+def scratch_postgres(**options: Any) -> Iterator[Endpoint]:
+    """An embedded PostgreSQL with the demo shop, in a directory of its own that goes with it."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="coldquery-bench-") as home:
+        # When this runs as root the server runs as somebody else, who must be let in.
+        Path(home).chmod(0o755)
+        server = EmbeddedPostgres(Path(home) / "data", **options)
+        with server as endpoint:
+            load_demo(endpoint, server.bin_dir)
+            print(f"{platform.platform()}, Python {platform.python_version()}")
+            yield endpoint
+
+
+def pss_kib(process: int | str = "self") -> int:
+    """Proportional set size of a process: pages shared with others count by their share."""
+    for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    raise RuntimeError("no Pss")
 
 
 def free_port() -> int:
@@ -81,11 +106,7 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory_mib(self) -> float:
-        """Proportional set size: pages shared with others count by their share."""
-        for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError("no Pss")
+        return pss_kib(self.process.pid) / 1024
 
 
 @contextmanager
@@ -142,10 +163,5 @@ async def load(server: Server, call: bytes, *, concurrency: int, seconds: float)
     elapsed, cpu = time.perf_counter() - started, server.cpu_s() - cpu
     for connection in connections:
         connection.close()
-    times.sort()
-    return Round(
-        len(times) / elapsed,
-        statistics.median(times) * 1000,
-        times[int(len(times) * 0.99)] * 1000,
-        cpu / len(times) * 1e6,
-    )
+    p50_s, p99_s = p50_p99(times)
+    return Round(len(times) / elapsed, p50_s * 1000, p99_s * 1000, cpu / len(times) * 1e6)

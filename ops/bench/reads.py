@@ -8,16 +8,22 @@ their ratios are printed. It starts an embedded PostgreSQL with the demo shop in
 
 import argparse
 import asyncio
-import platform
 import statistics
-import tempfile
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
-from coldquery.postgres.embedded import READER, EmbeddedPostgres
-from coldquery.postgres.provision import load_demo
-from ops.bench.harness import Round, Server, first_list, free_port, load, request, serving
+from coldquery.postgres.embedded import READER
+from ops.bench.harness import (
+    Round,
+    Server,
+    first_list,
+    free_port,
+    load,
+    request,
+    scratch_postgres,
+    serving,
+)
+from ops.bench.measures import print_row
 
 SQL = "SELECT id, sku, name, stock FROM shop.products WHERE id = $1"
 GATEWAY = request(
@@ -65,16 +71,19 @@ async def throughput(dsn: str, rounds: int, seconds: float) -> None:
                     figures[server.name].append(await load(server, call, concurrency=concurrency, seconds=seconds))
             print(f"\nA row by key over HTTP, MCP 2026-07-28, {concurrency} at a time;", end=" ")
             print(f"medians of {rounds} rounds of {seconds:g} s")
-            print(f"{'':40}{'calls/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>9}{'ratio':>8}{'spread':>8}")
+            print_row("", "calls/s", "p50 ms", "p99 ms", "CPU µs", "ratio", "spread")
             base = statistics.median(each.calls_per_s for each in figures[subjects[1][0].name])
             for name, each in figures.items():
                 rates = [one.calls_per_s for one in each]
                 rate = statistics.median(rates)
-                print(
-                    f"{name:40}{rate:9.0f}{statistics.median(one.p50_ms for one in each):9.2f}"
-                    f"{statistics.median(one.p99_ms for one in each):9.2f}"
-                    f"{statistics.median(one.cpu_us for one in each):9.0f}{rate / base:8.2f}"
-                    f"{(max(rates) - min(rates)) / rate:8.0%}"
+                print_row(
+                    name,
+                    f"{rate:.0f}",
+                    f"{statistics.median(one.p50_ms for one in each):.2f}",
+                    f"{statistics.median(one.p99_ms for one in each):.2f}",
+                    f"{statistics.median(one.cpu_us for one in each):.0f}",
+                    f"{rate / base:.2f}",
+                    f"{(max(rates) - min(rates)) / rate:.0%}",
                 )
 
 
@@ -94,11 +103,11 @@ async def cold_start(dsn: str, rounds: int) -> None:
     print(
         f"\nFrom the start of the process to the first answered tools/list, and idle memory (PSS); medians of {rounds}"
     )
-    print(f"{'':40}{'cold s':>9}{'ratio':>8}{'MiB':>9}{'ratio':>8}")
+    print_row("", "cold s", "ratio", "MiB", "ratio")
     base_s, base_mib = (statistics.median(each["FastMCP, bare"]) for each in (times, memory))
     for name, each in times.items():
         seconds, mib = statistics.median(each), statistics.median(memory[name])
-        print(f"{name:40}{seconds:9.2f}{seconds / base_s:8.2f}{mib:9.1f}{mib / base_mib:8.2f}")
+        print_row(name, f"{seconds:.2f}", f"{seconds / base_s:.2f}", f"{mib:.1f}", f"{mib / base_mib:.2f}")
 
 
 def main() -> None:
@@ -106,14 +115,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="coldquery-bench-") as home:
-        Path(home).chmod(0o755)
-        server = EmbeddedPostgres(Path(home) / "data")
-        with server as endpoint:
-            load_demo(endpoint, server.bin_dir)
-            print(f"{platform.platform()}, Python {platform.python_version()}")
-            asyncio.run(throughput(endpoint.dsn(READER), options.rounds, options.seconds))
-            asyncio.run(cold_start(endpoint.dsn(READER), options.rounds))
+    with scratch_postgres() as endpoint:
+        asyncio.run(throughput(endpoint.dsn(READER), options.rounds, options.seconds))
+        asyncio.run(cold_start(endpoint.dsn(READER), options.rounds))
 
 
 if __name__ == "__main__":

@@ -136,7 +136,10 @@ async def test_every_bad_call_is_told_and_writes_nothing(client: Client[Any], ob
     bad: list[tuple[str, dict[str, Any], str, str]] = [
         ("pg_query", {"action": "write", "sql": insert}, "write_denied", "autocommit"),
         ("pg_query", {"action": "write", "sql": insert, "autocommit": False}, "write_denied", "autocommit"),
-        ("pg_query", {"action": "write", "sql": insert, "session_id": ""}, "session_not_found", "no session"),
+        ("pg_query", {"action": "write", "sql": insert, "session_id": ""}, "invalid_argument", "`session_id`"),
+        ("pg_query", {"action": "write", "sql": insert, "session_id": mine[:8]}, "session_not_found", "short id"),
+        ("pg_query", {"action": "write", "sql": "VACUUM", "session_id": mine}, "statement_not_allowed", "VACUUM"),
+        ("pg_tx", {"action": "begin", "deferrable": True}, "invalid_argument", "`deferrable`"),
         ("pg_query", {"action": "write", "sql": insert, "session_id": "x" * 32}, "session_not_found", "no session"),
         (
             "pg_query",

@@ -13,13 +13,13 @@ import pytest
 from actors import LoopClock
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.connection import Backend
-from coldquery.postgres.pool import Pool
+from coldquery.postgres.pool import Job, Pool
 from coldquery.postgres.target import Target
 from coldquery.sessions import Begin, SessionLimits, SessionRoot
 from coldquery.sessions.commands import Commit, Operation, Outcome
 from coldquery.sessions.commit import settle
 from coldquery.sessions.held import HeldTransaction
-from coldquery.writes import Write, Written
+from coldquery.writes import LoneWrite, Write, Written
 from tests.conftest import TestDatabase
 from tests.faults.proxy import Proxy
 from tests.integration.sessions.asking import (
@@ -90,24 +90,52 @@ async def count(fault: Fault) -> int:
     return int(await fault.observer.fetchval("SELECT count(*) FROM t"))
 
 
-async def write(fault: Fault, sql: str, *, commit_timeout_s: float = 5) -> Written:
-    """One write without a session."""
+async def on_pool[T](fault: Fault, job: Job[T]) -> T:
+    """One job without a session."""
     pool = Pool(fault.root.target, size=1, acquire_timeout_s=2)
     await pool.open()
-    bounds = SessionLimits(commit_timeout_s=commit_timeout_s)
     try:
-        return await pool.run(Write((Operation(sql=sql),), LIMITS, 5_000, Begin(), bounds, fault.root.target))
+        return await pool.run(job)
     finally:
         await pool.close(timeout_s=1)
 
 
-async def test_a_statement_that_runs_alone_and_is_cut_off_may_have_taken_effect(fault: Fault) -> None:
-    call = asyncio.create_task(write(fault, "DO 'BEGIN INSERT INTO t VALUES (1); COMMIT; PERFORM pg_sleep(60); END'"))
+async def write(fault: Fault, sql: str, *, commit_timeout_s: float = 5) -> Written:
+    bounds = SessionLimits(commit_timeout_s=commit_timeout_s, control_timeout_s=1)
+    return await on_pool(fault, Write((Operation(sql=sql),), LIMITS, 5_000, Begin(), bounds, fault.root.target))
+
+
+async def write_alone(fault: Fault, sql: str, *, timeout_ms: int = 60_000) -> Any:
+    return await on_pool(fault, LoneWrite(Operation(sql=sql), LIMITS, timeout_ms, fault.root.target))
+
+
+@pytest.mark.parametrize("silently", [False, True])
+async def test_a_statement_that_runs_alone_and_is_cut_off_may_have_taken_effect(
+    fault: Fault, silently: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coldquery.writes.DEADLINE_MARGIN_S", -1)
+    sql = "DO 'BEGIN INSERT INTO t VALUES (1); COMMIT; PERFORM pg_sleep(60); END'"
+    call = asyncio.create_task(write_alone(fault, sql, timeout_ms=2_000 if silently else 60_000))
     await until(fault.observer, SLEEPING, wanted=1)
-    fault.proxy.cut()
-    with pytest.raises(Refusal, match="may have taken effect") as caught:
+    if silently:
+        fault.proxy.swallow()
+    else:
+        fault.proxy.cut()
+    with pytest.raises(Refusal, match="what it had committed by itself stays") as caught:
         await call
-    assert (caught.value.code, caught.value.retryable) == (Code.CONNECTION_LOST, False)
+    code = Code.DEADLINE_EXCEEDED if silently else Code.CONNECTION_LOST
+    assert (caught.value.code, caught.value.retryable) == (code, False)
+    assert await count(fault) == 1
+
+
+async def test_a_deadline_that_passes_during_commit_is_no_answer(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coldquery.writes.DEADLINE_MARGIN_S", -6.9)  # less 5 s for the statement and 2 s to connect
+    await fault.observer.execute(
+        "CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END';"
+        "CREATE CONSTRAINT TRIGGER nap AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION nap()"
+    )
+    assert (await write(fault, "INSERT INTO t VALUES (1)")).xid is not None
     assert await count(fault) == 1
 
 
@@ -138,9 +166,10 @@ async def test_a_write_whose_commit_is_lost_is_told_as_it_is(fault: Fault) -> No
     assert (await write(fault, "INSERT INTO t VALUES (1)")).xid is not None
     assert await count(fault) == 1
     fault.proxy.lose = "message"
-    with pytest.raises(Refusal, match="nothing was kept") as caught:
+    with pytest.raises(Refusal, match="rolled the transaction back") as caught:
         await write(fault, "INSERT INTO t VALUES (2)")
     assert (caught.value.code, caught.value.retryable) == (Code.CONNECTION_LOST, True)
+    assert caught.value.next == "Nothing was kept: call again."
     assert await count(fault) == 1
 
 
@@ -164,7 +193,7 @@ async def test_a_commit_that_nobody_can_be_asked_about_is_unknown_within_the_dea
 async def test_a_write_whose_commit_nobody_can_be_asked_about_is_not_told_as_rolled_back(fault: Fault) -> None:
     fault.proxy.lose = "answer, and the database"
     with pytest.raises(Refusal) as caught:
-        await write(fault, "INSERT INTO t VALUES (1)", commit_timeout_s=1)
+        await write(fault, "INSERT INTO t VALUES (1)", commit_timeout_s=1.5)
     assert caught.value.code is Code.COMMIT_UNKNOWN
     assert await count(fault) == 1
 

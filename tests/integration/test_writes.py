@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from coldquery.errors import Code, Refusal
-from coldquery.gateway import Committed, Gateway
+from coldquery.gateway import Answer, Committed, Gateway
 from coldquery.postgres.target import Target
 from coldquery.sessions import Begin
 from coldquery.sessions.commands import Explain, IsolationLevel, Operation
@@ -39,25 +39,31 @@ async def gateway(database: TestDatabase, observer: object) -> AsyncIterator[Gat
         yield gateway
 
 
-async def write(gateway: Gateway, *sql: str, params: tuple[Any, ...] = (), **more: Any) -> Committed:
-    return await gateway.write([Operation(sql=each, params=params) for each in sql], **more)
+async def write(gateway: Gateway, sql: str, params: tuple[Any, ...] = (), **more: Any) -> Committed:
+    committed = await gateway.write(sql, params, **more)
+    assert isinstance(committed, Committed)
+    return committed
+
+
+async def transact(gateway: Gateway, *sql: str, **more: Any) -> Committed:
+    return await gateway.transact([Operation(sql=each) for each in sql], **more)
 
 
 async def refused(gateway: Gateway, *sql: str, **more: Any) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        await write(gateway, *sql, **more)
+        await (gateway.write(sql[0], **more) if len(sql) == 1 else transact(gateway, *sql, **more))
     return caught.value
 
 
 async def test_a_write_is_committed_when_it_returns(gateway: Gateway, observer: Any) -> None:
-    committed = await write(gateway, "INSERT INTO t VALUES ($1) RETURNING i", params=(7,))
+    committed = await write(gateway, "INSERT INTO t VALUES ($1) RETURNING i", (7,))
     (result,) = committed.results
     assert (result.command, result.row_count, result.rows) == ("INSERT", 1, [(7,)])
     assert committed.xid == await observer.fetchval("SELECT xmin::text FROM t")
 
 
 async def test_all_operations_take_effect_or_none_and_the_failed_one_is_named(gateway: Gateway, observer: Any) -> None:
-    committed = await write(gateway, "INSERT INTO t VALUES (1)", "SELECT count(*) FROM t")
+    committed = await transact(gateway, "INSERT INTO t VALUES (1)", "SELECT count(*) FROM t")
     assert [result.row_count for result in committed.results] == [1, 1]
     refusal = await refused(gateway, "INSERT INTO t VALUES (2)", "INSERT INTO t VALUES (1)", "SELECT 1")
     assert refusal.message.startswith("Operation 2 of 3 failed, and nothing of them was kept")
@@ -73,7 +79,7 @@ async def test_an_error_at_commit_is_told_and_nothing_is_kept(gateway: Gateway, 
 
 async def test_a_batch_can_choose_its_isolation_level(gateway: Gateway) -> None:
     options = Begin(isolation_level=IsolationLevel.SERIALIZABLE)
-    committed = await write(gateway, "SHOW transaction_isolation", "SELECT 1", options=options)
+    committed = await transact(gateway, "SHOW transaction_isolation", options=options)
     assert committed.results[0].rows == [("serializable",)]
 
 
@@ -82,18 +88,36 @@ async def test_what_postgresql_refuses_in_a_transaction_block_runs_alone(
     gateway: Gateway, observer: Any, sql: str
 ) -> None:
     await observer.execute("CREATE INDEX tj ON t (u); ALTER TABLE t OWNER TO coldquery_owner")
-    committed = await write(gateway, sql)
-    assert (committed.results[0].command.split()[0], committed.xid) == (sql.split(maxsplit=1)[0], None)
+    answer = await gateway.write(sql)
+    assert isinstance(answer, Answer)
+    assert answer.result.command.split()[0] == sql.split(maxsplit=1)[0]
 
 
-async def test_in_a_batch_such_a_statement_is_refused(gateway: Gateway) -> None:
-    refusal = await refused(gateway, "SELECT 1", "VACUUM t")
-    assert refusal.cause.sqlstate == "25001"
+async def test_in_a_batch_such_a_statement_is_refused_before_anything_runs(gateway: Gateway, observer: Any) -> None:
+    refusal = await refused(gateway, "INSERT INTO t VALUES (1)", "VACUUM t")
+    assert (refusal.code, refusal.message.partition(":")[0]) == (Code.STATEMENT_NOT_ALLOWED, "Operation 2 of 2")
+    assert "autocommit: true" in refusal.next
+    assert await observer.fetchval("SELECT count(*) FROM t") == 0
 
 
-async def test_a_procedure_may_commit(gateway: Gateway, observer: Any) -> None:
-    await write(gateway, "DO 'BEGIN INSERT INTO t VALUES (1); COMMIT; INSERT INTO t VALUES (2); ROLLBACK; END'")
+async def test_a_statement_that_raises_what_such_a_one_would_is_not_run_again(gateway: Gateway, observer: Any) -> None:
+    await observer.execute(
+        "CREATE SEQUENCE sq; GRANT ALL ON SEQUENCE sq TO PUBLIC; CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM nextval('sq'); RAISE 'no' USING ERRCODE = '25001'; END $$"
+    )
+    assert (await refused(gateway, "SELECT f()")).cause.sqlstate == "25001"
+    assert await observer.fetchval("SELECT last_value FROM sq") == 1
+
+
+async def test_a_procedure_may_commit_and_an_error_says_that_what_it_committed_stays(
+    gateway: Gateway, observer: Any
+) -> None:
+    await gateway.write("DO 'BEGIN INSERT INTO t VALUES (1); COMMIT; INSERT INTO t VALUES (2); ROLLBACK; END'")
     assert await observer.fetch("SELECT i FROM t") == [(1,)]
+    refusal = await refused(gateway, "DO 'BEGIN INSERT INTO t VALUES (3); COMMIT; PERFORM 1/0; END'")
+    assert (refusal.code, refusal.retryable) == (Code.SQL_ERROR, False)
+    assert "what it had committed by itself stays" in refusal.message
+    assert await observer.fetchval("SELECT count(*) FROM t") == 2
 
 
 @pytest.mark.parametrize("sql", ["SET search_path = x", "LOCK TABLE t", "BEGIN", "COMMIT", "PREPARE p AS SELECT 1", ""])
@@ -102,7 +126,7 @@ async def test_what_a_lone_call_can_not_do_is_refused_with_what_to_use(gateway: 
 
 
 async def test_nothing_that_a_write_left_behind_meets_the_next(gateway: Gateway) -> None:
-    await write(
+    await transact(
         gateway,
         "SELECT set_config('search_path', 'nowhere', false), set_config('DateStyle', 'German', false)",
         "CREATE TEMP TABLE left_behind (i int)",
@@ -121,7 +145,7 @@ async def test_nothing_that_a_write_left_behind_meets_the_next(gateway: Gateway)
 
 
 async def test_a_cancelled_write_leaves_nothing_and_the_connection_serves_on(gateway: Gateway, observer: Any) -> None:
-    call = asyncio.create_task(write(gateway, "INSERT INTO t VALUES (1)", "SELECT pg_sleep(60)"))
+    call = asyncio.create_task(transact(gateway, "INSERT INTO t VALUES (1)", "SELECT pg_sleep(60)"))
     await until(observer, SLEEPING, wanted=1)
     call.cancel()
     await asyncio.wait([call])
@@ -153,6 +177,12 @@ async def test_a_plan_of_a_write_needs_no_session_and_writes_nothing(gateway: Ga
     with pytest.raises(Refusal) as caught:
         await gateway.explain(Explain(sql="INSERT INTO t VALUES (1)", analyze=True, limits=limits))
     assert caught.value.code is Code.READ_ONLY
+    assert "session_id" in caught.value.next
+    with pytest.raises(Refusal) as caught:
+        await gateway.explain(Explain(sql="SELECT nothing FROM t", limits=limits))
+    assert caught.value.cause.position == len("SELECT n")
+    with_update = "WITH gone AS (DELETE FROM t RETURNING i) SELECT * FROM gone"
+    assert "Delete on t" in str((await gateway.explain(Explain(sql=with_update, limits=limits))).result.rows)
     analyzed = await gateway.explain(Explain(sql="SELECT i FROM t", analyze=True, limits=limits))
     assert "actual" in analyzed.result.rows[0][0]
     assert await observer.fetchval("SELECT count(*) FROM t") == 0
@@ -163,3 +193,19 @@ async def test_rows_written_beyond_the_cap_are_counted(gateway: Gateway, observe
     (result,) = committed.results
     assert (result.command, result.row_count, len(result.rows)) == ("INSERT", 500, 10)
     assert await observer.fetchval("SELECT count(*) FROM t") == 500
+
+
+async def test_a_reload_while_a_write_runs_holds_up_no_close(
+    gateway: Gateway, database: TestDatabase, observer: Any
+) -> None:
+    call = asyncio.create_task(gateway.write("SELECT pg_sleep(60)"))
+    await until(observer, SLEEPING, wanted=1)
+    reload = asyncio.create_task(gateway.reload(gateway.settings, target(database.reader_dsn)))
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(4):
+        await gateway.close()
+    with pytest.raises(Refusal) as caught:
+        await call
+    assert caught.value.code is Code.CONNECTION_LOST
+    await asyncio.wait([reload], timeout=5)
+    await until(observer, SLEEPING, wanted=0)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldquery.errors import Code, Refusal
-from coldquery.policy import check_read, first_word
+from coldquery.policy import check_read
+from coldquery.postgres.syntax import first_word
 
 
 def refused(sql: str) -> Refusal:

@@ -3,7 +3,8 @@
 import pytest
 
 from coldquery.errors import Code, Refusal
-from coldquery.policy import check_autocommit, check_session_statement, may_change_settings, may_write, writes
+from coldquery.policy import check_explained, check_lone_write, check_operation, check_session_statement
+from coldquery.postgres.syntax import may_change_settings, may_write
 
 
 def refused(sql: str) -> Refusal:
@@ -95,28 +96,78 @@ def test_what_has_its_place_in_a_transaction_is_let_through(sql: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sql", ["SET work_mem = '1MB'", "LOCK t", "PREPARE p AS SELECT 1", "DECLARE c CURSOR FOR TABLE t"]
+    "sql", ["SET work_mem = '1MB'", "LOCK t", "PREPARE p AS TABLE t", "DECLARE c CURSOR FOR TABLE t"]
 )
 def test_what_lasts_no_longer_than_a_call_is_refused_alone_and_allowed_in_a_batch(sql: str) -> None:
     with pytest.raises(Refusal) as caught:
-        check_autocommit(sql, alone=True)
+        check_lone_write(sql)
     assert caught.value.code is Code.STATEMENT_NOT_ALLOWED
     assert "pg_tx begin" in caught.value.next
-    check_autocommit(sql, alone=False)
+    check_operation(sql)
 
 
 @pytest.mark.parametrize(
-    ("sql", "plain", "possible"),
+    "sql",
     [
-        ("INSERT INTO t VALUES (1)", True, True),
-        ("with x as (delete from t) select 1", False, True),
-        ("SELECT 1", False, False),
-        ("TABLE t", False, False),
-        ("CREATE TABLE x AS SELECT 1", False, True),
+        "VACUUM t",
+        "CREATE INDEX CONCURRENTLY i ON t (a)",
+        "create unique index /* x */ concurrently on t (a)",
+        "DROP INDEX CONCURRENTLY i",
+        "REINDEX (VERBOSE) TABLE CONCURRENTLY t",
+        "REINDEX DATABASE d",
+        "CREATE DATABASE d",
+        "DROP TABLESPACE s",
+        "ALTER SYSTEM SET work_mem = '1MB'",
+        "ALTER TABLE t DETACH PARTITION p CONCURRENTLY",
+        "CLUSTER",
+        "CLUSTER VERBOSE",
+        "CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p",
     ],
 )
-def test_a_write_is_known_by_its_first_word_as_far_as_it_can_be(sql: str, plain: bool, possible: bool) -> None:
-    assert (writes(sql), may_write(sql)) == (plain, possible)
+def test_what_postgresql_refuses_in_a_transaction_is_told_before_and_may_run_alone(sql: str) -> None:
+    for check in (check_session_statement, check_operation):
+        with pytest.raises(Refusal) as caught:
+            check(sql)
+        assert caught.value.code is Code.STATEMENT_NOT_ALLOWED
+        assert "autocommit: true" in caught.value.next
+    check_lone_write(sql)
+
+
+@pytest.mark.parametrize("sql", ["CALL p()", "DO $$ BEGIN END $$"])
+def test_what_may_end_transactions_runs_alone_or_in_a_session_but_in_no_batch(sql: str) -> None:
+    check_lone_write(sql)
+    check_session_statement(sql)
+    with pytest.raises(Refusal) as caught:
+        check_operation(sql)
+    assert "autocommit: true" in caught.value.next
+
+
+@pytest.mark.parametrize(
+    "sql", ["REINDEX TABLE t", "CREATE INDEX i ON t (a)", "ALTER TABLE t ADD b int", "CLUSTER t USING i"]
+)
+def test_their_harmless_relatives_may_stand_in_a_transaction(sql: str) -> None:
+    check_session_statement(sql)
+    check_operation(sql)
+
+
+def test_an_explain_in_front_is_told() -> None:
+    with pytest.raises(Refusal) as caught:
+        check_explained("EXPLAIN ANALYZE SELECT 1")
+    assert caught.value.next == "Leave EXPLAIN out of it."
+
+
+@pytest.mark.parametrize(
+    ("sql", "possible"),
+    [
+        ("INSERT INTO t VALUES (1)", True),
+        ("with x as (delete from t) select 1", True),
+        ("SELECT 1", False),
+        ("TABLE t", False),
+        ("CREATE TABLE x AS SELECT 1", True),
+    ],
+)
+def test_what_can_write_is_known_by_its_first_word(sql: str, possible: bool) -> None:
+    assert may_write(sql) is possible
 
 
 @pytest.mark.parametrize(
