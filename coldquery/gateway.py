@@ -26,8 +26,9 @@ from coldquery.postgres.target import Target
 from coldquery.reads import Read
 from coldquery.sessions import Begin, SessionInfo, SessionLimits, SessionRoot
 from coldquery.sessions.batch import check_all
-from coldquery.sessions.commands import Command, Echo, Explain, Operation, Reply
+from coldquery.sessions.commands import Command, Explain, Operation
 from coldquery.sessions.reaper import Reaper
+from coldquery.sessions.replies import Echo, Reply
 from coldquery.settings import Settings
 from coldquery.writes import LoneWrite, Write
 

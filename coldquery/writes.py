@@ -14,9 +14,10 @@ from coldquery.postgres.connection import Connection, Limits, Result
 from coldquery.postgres.outcome import DRIVER_ERRORS, refusal
 from coldquery.postgres.target import Target
 from coldquery.sessions.batch import run_all
-from coldquery.sessions.commands import Begin, Operation, Outcome
+from coldquery.sessions.commands import Begin, Operation
 from coldquery.sessions.held import HeldTransaction
 from coldquery.sessions.limits import SessionLimits
+from coldquery.sessions.replies import Outcome
 
 DEADLINE_MARGIN_S = 2.0
 

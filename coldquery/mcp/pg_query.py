@@ -14,7 +14,8 @@ from coldquery.mcp.arguments import Arguments, Isolation, Takes
 from coldquery.mcp.rendering import answer_result, batch_result, ran_result, transacted_result, written_result
 from coldquery.mcp.tool import GatewayTool
 from coldquery.sessions import Begin
-from coldquery.sessions.commands import Batch, BatchRan, Command, Explain, Operation, Query, Ran
+from coldquery.sessions.commands import Batch, Command, Explain, Operation, Query
+from coldquery.sessions.replies import BatchRan, Ran
 
 DESCRIPTION = (
     "Run SQL on PostgreSQL, one statement each. "

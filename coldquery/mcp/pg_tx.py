@@ -1,9 +1,9 @@
 """The tool `pg_tx`: a transaction held open across calls."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Annotated, Any, ClassVar, Literal, override
 
+import msgspec
 from fastmcp.tools import ToolResult
 from mcp_types import ToolAnnotations
 from pydantic import Field
@@ -15,15 +15,7 @@ from coldquery.mcp.internals import STDIO_CLIENT
 from coldquery.mcp.rendering import small_result
 from coldquery.mcp.tool import GatewayTool
 from coldquery.sessions import Begin
-from coldquery.sessions.commands import (
-    Command,
-    Commit,
-    Inspect,
-    Release,
-    Rollback,
-    RollbackTo,
-    Savepoint,
-)
+from coldquery.sessions.commands import Command, Commit, Inspect, Release, Rollback, RollbackTo, Savepoint
 
 DESCRIPTION = (
     "Hold a PostgreSQL transaction open across calls. begin answers {{session_id, session}}: pass session_id to "
@@ -88,10 +80,12 @@ class PgTx(GatewayTool[PgTxArguments]):
             case "begin":
                 return await self._begin(arguments)
             case "list":
-                sessions = [_plain(asdict(each)) for each in self._gateway.sessions(self.caller().principal)]
+                sessions = [
+                    _plain(msgspec.to_builtins(each)) for each in self._gateway.sessions(self.caller().principal)
+                ]
                 return small_result({"sessions": sessions})
         reply = await self._gateway.ask(self.caller(), arguments.session_id or "", _command(arguments))
-        body = _plain(reply.model_dump(mode="json", exclude={"kind", "echo"}))
+        body = _plain({**msgspec.to_builtins(reply), "echo": None})
         return small_result({**body, "session": reply.echo.to_dict()})
 
     async def _begin(self, arguments: PgTxArguments) -> ToolResult:

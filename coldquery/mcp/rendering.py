@@ -14,7 +14,7 @@ from mcp_types import TextContent
 from coldquery.errors import Refusal
 from coldquery.gateway import Answer, Committed
 from coldquery.postgres.connection import Result, Truncation
-from coldquery.sessions.commands import Echo
+from coldquery.sessions.replies import Echo
 
 _encode = msgspec.json.Encoder().encode
 

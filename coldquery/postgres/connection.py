@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
 from asyncpg import connect_utils
+from asyncpg.protocol.protocol import BUILTIN_TYPE_NAME_MAP
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.outcome import refusal, severity
@@ -190,6 +191,10 @@ class Connection(asyncpg.Connection):
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle_s)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval_s)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes)
+
+    def set_builtin_text_type(self, name: str, encoder: Callable[[Any], str], decoder: Callable[[str], Any]) -> None:
+        """Choose that a built-in type travels as text. `set_type_codec` does more, and takes ten times as long."""
+        self.set_text_type(BUILTIN_TYPE_NAME_MAP[name], name, "pg_catalog", encoder, decoder)
 
     def set_text_type(
         self, oid: int, name: str, schema: str, encoder: Callable[[Any], str], decoder: Callable[[str], Any]

@@ -27,14 +27,14 @@ _SESSION_SETTINGS = {
 }
 
 # One query for all, after connecting: startup parameters would be refused by a PgBouncer in between.
-# Settings differ between majors (and some are refused on a Unix socket), so only those that are known are set.
+# Settings differ between majors, so only those that the server knows are set. The functions are those under the views
+# pg_settings and pg_stat_activity, which would take longer than all the rest of connecting.
 _APPLY_SETTINGS = """
 SELECT a.pid, (extract(epoch FROM a.backend_start) * 1000000)::bigint AS started_us, (
-    SELECT count(set_config(s.name, w.value, false))
-    FROM unnest($1::text[], $2::text[]) AS w (name, value)
-    JOIN pg_catalog.pg_settings AS s ON lower(s.name) = lower(w.name)
+    SELECT count(set_config(w.name, w.value, false))
+    FROM unnest($1::text[], $2::text[]) AS w (name, value) WHERE current_setting(w.name, true) IS NOT NULL
 )
-FROM pg_stat_activity AS a WHERE a.pid = pg_backend_pid()
+FROM pg_stat_get_activity(pg_backend_pid()) AS a
 """
 
 
@@ -70,7 +70,7 @@ class Target:
             connection_class=Connection,
         )
         try:
-            await install_codecs(connection)
+            install_codecs(connection)
             connection.set_keepalive(idle_s=30, interval_s=10, probes=3)
             await self.configure(connection)
         except BaseException:

@@ -7,7 +7,7 @@ JSON: booleans, integers that a double can hold, finite floats, json and jsonb, 
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -86,16 +86,8 @@ _TEXT_TYPES_BY_OID = {
 class TextTypes(Protocol):
     """The connection, as far as this module needs it."""
 
-    async def set_type_codec(
-        self,
-        typename: str,
-        *,
-        schema: str,
-        encoder: Encoder,
-        decoder: Decoder,
-        format: Literal["text"],  # noqa: A002 - asyncpg's
-    ) -> None:
-        """Choose how a type travels, by its name."""
+    def set_builtin_text_type(self, name: str, encoder: Encoder, decoder: Decoder) -> None:
+        """Choose that a type travels as text, by a name that asyncpg knows."""
         ...
 
     def set_text_type(self, oid: int, name: str, schema: str, encoder: Encoder, decoder: Decoder) -> None:
@@ -103,10 +95,10 @@ class TextTypes(Protocol):
         ...
 
 
-async def install_codecs(connection: TextTypes) -> None:
+def install_codecs(connection: TextTypes) -> None:
     """Teach a new connection how each built-in type travels. Makes no round trip."""
     for name, (encoder, decoder) in _CODECS.items():
-        await connection.set_type_codec(name, schema="pg_catalog", encoder=encoder, decoder=decoder, format="text")
+        connection.set_builtin_text_type(name, encoder, decoder)
     for oid, name in _TEXT_TYPES_BY_OID.items():
         connection.set_text_type(oid, name, "pg_catalog", to_text, str)
 

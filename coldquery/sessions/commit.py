@@ -8,7 +8,7 @@ from dataclasses import replace
 from coldquery.postgres.connection import Backend, Connection
 from coldquery.postgres.outcome import DRIVER_ERRORS
 from coldquery.postgres.target import Target
-from coldquery.sessions.commands import Outcome
+from coldquery.sessions.replies import Outcome
 
 # https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
 _STATUS = "SELECT pg_xact_status($1::text::xid8)"

@@ -17,9 +17,10 @@ from coldquery.postgres.connection import Backend, Connection, Limits, Result
 from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem, is_lost, refusal, severity
 from coldquery.postgres.syntax import may_change_settings
 from coldquery.postgres.target import Target
-from coldquery.sessions.commands import Begin, Outcome, Release, RollbackTo, Savepoint
+from coldquery.sessions.commands import Begin, Release, RollbackTo, Savepoint
 from coldquery.sessions.commit import settle
 from coldquery.sessions.limits import IDLE_BACKSTOP, SessionLimits
+from coldquery.sessions.replies import Outcome
 from coldquery.sessions.spares import Spares
 from coldquery.sessions.transaction import Done, Ended, Error, Event, NotSent, Open, State, after
 
@@ -61,6 +62,7 @@ class HeldTransaction:
     ) -> None:
         self.state: State = Open()
         self.connection = connection
+        self._settings = connection.get_settings()
         self._limits = limits
         self.target = target
         self._statement_timeout_ms: int | None = limits.statement_timeout_ms
@@ -97,6 +99,9 @@ class HeldTransaction:
                 connection = await _say(sql, await target.connect(), limits.control_timeout_s)
         except DRIVER_ERRORS as error:
             raise unavailable(connection_problem(error)) from None
+        finally:
+            # Not before: opening the next one would slow this one down.
+            spares.refill()
         held = cls(connection, limits, target, read_only=options.read_only)
         held._has_snapshot = options.read_only and not options.deferrable
         return held
@@ -135,7 +140,7 @@ class HeldTransaction:
         if writes:
             if may_change_settings(sql):
                 self._statement_timeout_ms = None
-            if connection.get_settings().client_encoding.upper() not in {"UTF8", "UTF-8"}:
+            if self._settings.client_encoding != "UTF8":
                 # The driver would go on in an encoding that parameters and rows were not meant in.
                 await self._control("SET client_encoding = 'UTF8'")
         return result

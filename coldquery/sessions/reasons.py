@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors import ExitReason
-from coldquery.sessions.commands import Outcome
+from coldquery.sessions.replies import Outcome
 
 CONNECTION_LOST = "connection_lost"
 CLIENT_GONE = "client_gone"

@@ -28,22 +28,12 @@ from actors import (
 )
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.target import Target
-from coldquery.sessions.commands import (
-    Batch,
-    Begin,
-    Command,
-    Commit,
-    Echo,
-    Explain,
-    IsolationLevel,
-    Outcome,
-    Query,
-    Reply,
-)
+from coldquery.sessions.commands import Batch, Begin, Command, Commit, Explain, IsolationLevel, Query
 from coldquery.sessions.held import unavailable
 from coldquery.sessions.limits import SHORT_ID_LENGTH, SessionLimits
 from coldquery.sessions.reaper import ActorFact, Kind, Verdict
 from coldquery.sessions.reasons import CLIENT_GONE, CONNECTION_LOST
+from coldquery.sessions.replies import Echo, Outcome, Reply
 from coldquery.sessions.session import Blocking, SessionActor, Snapshot
 from coldquery.sessions.spares import Spares
 from coldquery.sessions.stories import ended, no_slot, out_of_time

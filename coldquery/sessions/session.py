@@ -17,20 +17,13 @@ from coldquery.sessions import status
 from coldquery.sessions.batch import check_all, run_all
 from coldquery.sessions.commands import (
     Batch,
-    BatchRan,
     Begin,
     Command,
     Commit,
-    Echo,
     Explain,
-    Finished,
     Inspect,
-    Inspected,
-    Moved,
     Query,
-    Ran,
     Release,
-    Reply,
     Rollback,
     RollbackTo,
     Savepoint,
@@ -38,6 +31,7 @@ from coldquery.sessions.commands import (
 from coldquery.sessions.held import READ_ONLY, HeldTransaction, unavailable
 from coldquery.sessions.limits import SessionLimits
 from coldquery.sessions.reasons import CONNECTION_LOST, INTERRUPTING, REASON_OF, REASONS
+from coldquery.sessions.replies import BatchRan, Echo, Finished, Inspected, Moved, Ran, Reply
 from coldquery.sessions.spares import Spares
 from coldquery.sessions.stories import advise, note, retell, tell, warning
 from coldquery.sessions.transaction import Ended, Failed, Open, State, allow, words

@@ -50,14 +50,17 @@ class Spares:
         self._discard()
 
     def take(self) -> Connection | None:
-        """A connection that was open a moment ago, now the caller's alone; None if there is none."""
-        self._wanted.set()
+        """A connection that was open a moment ago, now the caller's alone; None if there is none. Then `refill`."""
         while self._idle:
             connection = self._idle.popleft()
             connection.remove_termination_listener(self._broke)
             if not connection.is_closed():
                 return connection
         return None
+
+    def refill(self) -> None:
+        """Have another opened in place of one that was taken."""
+        self._wanted.set()
 
     async def run(self) -> None:
         """Keep the number up, for ever; cancel it to close them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from coldquery.sessions.commands import Lock, TableChanges
+from coldquery.sessions.replies import Lock, TableChanges
 
 # One row, one value: a question in the session's own transaction costs as few trips as can be. Nothing of the caller's
 # making is to be found by its names.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from actors import Abandoned, AskTimeout, TooManyActors
 from coldquery.errors import Code, Refusal, cut
-from coldquery.sessions.commands import Command, Commit, Outcome, Ran, Reply, Rollback
+from coldquery.sessions.commands import Command, Commit, Rollback
 from coldquery.sessions.reasons import CLIENT_GONE, CONNECTION_LOST
+from coldquery.sessions.replies import Outcome, Ran, Reply
 from coldquery.sessions.transaction import Ended, Failed, Open, State, way_back
 
 _STORIES = {

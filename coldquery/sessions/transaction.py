@@ -15,17 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coldquery.errors import Code, Refusal
-from coldquery.sessions.commands import (
-    Command,
-    Commit,
-    Inspect,
-    Outcome,
-    Release,
-    Rollback,
-    RollbackTo,
-    Savepoint,
-    StateWords,
-)
+from coldquery.sessions.commands import Command, Commit, Inspect, Query, Release, Rollback, RollbackTo, Savepoint
+from coldquery.sessions.replies import Outcome, StateWords
 
 # PostgreSQL keeps so many subtransactions of a backend where others find them cheaply.
 # https://www.postgresql.org/docs/current/subxacts.html
@@ -84,6 +75,8 @@ type Event = Done | NotSent | Error | Ended
 def allow(state: State, command: Command) -> Refusal | None:  # noqa: PLR0911 - a table
     """Why the command must not be sent now, or None. So no mistake of ours, or of a name, fails the transaction."""
     match state, command:
+        case Open(), Query():
+            return None
         case Ended(), _:
             return Refusal(Code.SESSION_ENDED, f"The transaction has ended: {state.outcome}.")
         case _, Commit() | Rollback() | Inspect():

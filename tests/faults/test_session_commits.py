@@ -16,9 +16,10 @@ from coldquery.postgres.connection import Backend
 from coldquery.postgres.pool import Job, Pool
 from coldquery.postgres.target import Target
 from coldquery.sessions import Begin, SessionLimits, SessionRoot
-from coldquery.sessions.commands import Commit, Operation, Outcome
+from coldquery.sessions.commands import Commit, Operation
 from coldquery.sessions.commit import settle
 from coldquery.sessions.held import HeldTransaction
+from coldquery.sessions.replies import Outcome
 from coldquery.writes import LoneWrite, Write, Written
 from tests.conftest import TestDatabase
 from tests.faults.proxy import Proxy

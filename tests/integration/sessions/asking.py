@@ -13,7 +13,8 @@ from coldquery.errors import Refusal
 from coldquery.postgres.connection import Limits
 from coldquery.postgres.target import Target
 from coldquery.sessions import Begin, SessionLimits, SessionRoot
-from coldquery.sessions.commands import Commit, Finished, Query, Ran, Rollback
+from coldquery.sessions.commands import Commit, Query, Rollback
+from coldquery.sessions.replies import Finished, Ran
 
 LIMITS = Limits(max_rows=1000, max_bytes=1 << 20, max_cell_bytes=1 << 16)
 ANN = "ann"

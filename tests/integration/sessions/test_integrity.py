@@ -13,8 +13,9 @@ from actors import LoopClock
 from actors.testing import ManualClock
 from coldquery.errors import Code
 from coldquery.sessions import SessionRoot
-from coldquery.sessions.commands import Commit, Explain, Inspect, Outcome, Savepoint
+from coldquery.sessions.commands import Commit, Explain, Inspect, Savepoint
 from coldquery.sessions.reaper import Reaper
+from coldquery.sessions.replies import Outcome
 from tests.conftest import TestDatabase
 from tests.integration.sessions.asking import LIMITS, SLEEPING, Session, ended, make_root, until
 

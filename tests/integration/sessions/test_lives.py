@@ -10,7 +10,8 @@ from actors import LoopClock
 from actors.testing import ManualClock, settle
 from coldquery.errors import Code, Refusal
 from coldquery.sessions import Begin, SessionRoot
-from coldquery.sessions.commands import Batch, Commit, Inspect, Operation, Outcome, Query, Savepoint
+from coldquery.sessions.commands import Batch, Commit, Inspect, Operation, Query, Savepoint
+from coldquery.sessions.replies import Outcome
 from coldquery.sessions.root import MAX_GONE_CLIENTS
 from coldquery.sessions.session import SessionActor
 from tests.conftest import TestDatabase

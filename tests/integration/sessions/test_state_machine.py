@@ -22,7 +22,8 @@ from hypothesis.stateful import (
 from actors import LoopClock
 from coldquery.errors import Code, Refusal
 from coldquery.sessions import SessionRoot
-from coldquery.sessions.commands import Explain, Outcome, Release, RollbackTo, Savepoint
+from coldquery.sessions.commands import Explain, Release, RollbackTo, Savepoint
+from coldquery.sessions.replies import Outcome
 from tests.conftest import TestDatabase
 from tests.integration.sessions.asking import LIMITS, SLEEPING, Session, ended, make_root, until
 

@@ -13,12 +13,12 @@ from coldquery.sessions.commands import (
     Explain,
     Inspect,
     Operation,
-    Outcome,
     Query,
     Release,
     RollbackTo,
     Savepoint,
 )
+from coldquery.sessions.replies import Outcome
 from tests.integration.sessions.asking import LIMITS, Session, until
 
 

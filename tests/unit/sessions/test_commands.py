@@ -4,8 +4,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from coldquery.postgres.connection import Limits
-from coldquery.sessions.commands import Batch, Begin, Command, Echo, IsolationLevel, Query
+from coldquery.sessions.commands import Batch, Begin, Command, IsolationLevel, Query
 from coldquery.sessions.limits import SessionLimits
+from coldquery.sessions.replies import Echo
 
 LIMITS = Limits(max_rows=1, max_bytes=100, max_cell_bytes=100)
 

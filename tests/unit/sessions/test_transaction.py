@@ -15,13 +15,13 @@ from coldquery.sessions.commands import (
     Explain,
     Inspect,
     Operation,
-    Outcome,
     Query,
     Release,
     Rollback,
     RollbackTo,
     Savepoint,
 )
+from coldquery.sessions.replies import Outcome
 from coldquery.sessions.transaction import (
     MAX_SAVEPOINTS,
     Done,
