@@ -6,6 +6,7 @@ It restarts none. Everything but `start` and `drain` is synchronous: nothing can
 import asyncio
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from itertools import chain
 
@@ -14,6 +15,9 @@ from actors.cell import Cell
 from actors.clock import Clock, Timer
 from actors.errors import ActorStopped, Draining, TooManyActors
 from actors.tombstones import Tombstone, Tombstones
+
+# At the limit, a start waits so long for an actor that is ending already.
+SLOT_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,7 @@ class Supervisor[C, R]:
         self._tombstones = Tombstones(clock, ttl_s=limits.tombstone_ttl_s, capacity=limits.max_tombstones)
         self._draining = False
         self._waiting_for_all: set[asyncio.Future[None]] = set()
+        self._waiting_for_slot: set[asyncio.Future[None]] = set()
 
     @property
     def draining(self) -> bool:
@@ -100,8 +105,9 @@ class Supervisor[C, R]:
     ) -> ActorRef[C, R]:
         """Starts the actor under a name and returns when it serves.
 
-        The slot is taken before anything awaits and is free again when a failed start has been torn down. A starter
-        that is cancelled, even in the step in which the set-up succeeds, leaves nothing behind.
+        The slot is taken before anything of the actor runs, and is free again when a failed start has been torn down.
+        At the limit a start waits only for a slot whose actor is ending already, and is refused at once where there is
+        none. A starter that is cancelled, even in the step in which the set-up succeeds, leaves nothing behind.
 
         Args:
             actor: a new one.
@@ -118,6 +124,7 @@ class Supervisor[C, R]:
             ValueError: the name is taken, or was and is still remembered.
             Exception: what the set-up raised.
         """
+        await self._wait_for_slot(key, timeout_s)
         if self._draining:
             raise Draining
         if id in self._starting or self.lookup(id) is not None:
@@ -198,6 +205,30 @@ class Supervisor[C, R]:
         if limits.max_per_key is not None and key is not None and self.count(key) >= limits.max_per_key:
             raise TooManyActors(limits.max_per_key, key=key, next_expiry_s=self.next_expiry_s(key))
 
+    async def _wait_for_slot(self, key: Hashable | None, timeout_s: float) -> None:
+        """Wait a moment for a slot that is becoming free anyway, if there are more of those than who wait for them."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + min(timeout_s, SLOT_PATIENCE_S)
+        while not self._draining and loop.time() < give_up_at:
+            try:
+                self._require_slot(key)
+            except TooManyActors as full:
+                if len(self._waiting_for_slot) >= self._ending_count(full.key):
+                    return
+            else:
+                return
+            waiter = loop.create_future()
+            self._waiting_for_slot.add(waiter)
+            timer = loop.call_at(give_up_at, _wake, waiter, context=Context())
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+                self._waiting_for_slot.discard(waiter)
+
+    def _ending_count(self, key: Hashable | None) -> int:
+        return sum(ref.reason is not None and key in {None, ref.key} for ref in self.list())
+
     def _admit(self, ref: ActorRef[C, R], idle_timeout_s: float | None) -> None:
         lifetime_s = self._limits.max_lifetime_s
         expires_at = None if lifetime_s is None else self._clock.now() + lifetime_s
@@ -215,6 +246,8 @@ class Supervisor[C, R]:
         else:
             child.cancel_timers()
             self._bury(ref)
+        for waiter in self._waiting_for_slot:
+            _wake(waiter)
         if not self.count():
             for waiter in self._waiting_for_all:
                 _wake(waiter)

@@ -15,6 +15,7 @@ from coldquery.postgres.connection import Connection
 from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem
 from coldquery.postgres.target import Target
 
+REFILL_DELAY_S = 0.01
 BACKOFF_FIRST_S = 0.5
 BACKOFF_LIMIT_S = 30.0
 
@@ -68,6 +69,8 @@ class Spares:
         try:
             while True:
                 await self._wanted.wait()
+                # Connecting takes the loop for a while: whoever has taken a spare gets its answer before.
+                await asyncio.sleep(REFILL_DELAY_S)
                 self._wanted.clear()
                 try:
                     await self._fill()

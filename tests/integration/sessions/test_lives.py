@@ -162,6 +162,16 @@ async def test_a_thousand_begins_at_once_get_exactly_the_slots_there_are(
     assert root.open_count == 0
 
 
+async def test_who_has_just_committed_can_begin_again_even_at_the_limit(
+    database: TestDatabase, observer: Any, clock: ManualClock
+) -> None:
+    root = make_root(database.owner_dsn, clock, max_sessions=1)
+    for _ in range(20):
+        session = await Session.begin(root)
+        await session.commit()
+    await root.drain(0, 5)
+
+
 async def test_no_slot_is_lost_when_connecting_fails(clock: ManualClock) -> None:
     root = make_root("postgresql://nobody@127.0.0.1:1/nothing", clock, max_sessions=10)
     for _ in range(3):

@@ -9,6 +9,7 @@ from actors import (
     ActorRef,
     ActorStopped,
     Draining,
+    ExitReason,
     Limits,
     Supervisor,
     Tombstone,
@@ -543,3 +544,39 @@ async def test_a_drain_whose_caller_leaves_stays_in_force(make: Make) -> None:
     worker.gate.set()
     assert await task == "work"
     await ref.join(1)
+
+
+async def test_at_the_limit_a_start_waits_for_the_slot_of_an_actor_that_is_ending(make: Make) -> None:
+    pool = make(max_actors=1)
+    first = Worker()
+    first.teardown_gate.clear()
+    ref = await pool.start(first, "a", timeout_s=1)
+    with pytest.raises(TooManyActors):
+        await pool.start(Worker(), "b", timeout_s=1)
+    ref.stop(ExitReason.EVICTED)
+    second = asyncio.create_task(pool.start(Worker(), "c", timeout_s=1))
+    await settle()
+    assert not second.done()
+    with pytest.raises(TooManyActors):
+        await pool.start(Worker(), "d", timeout_s=1)
+    first.teardown_gate.set()
+    assert (await second).id == "c"
+    assert pool.count() == 1
+
+
+async def test_a_start_that_waits_for_a_slot_in_vain_is_refused_in_time(make: Make) -> None:
+    pool = make(max_actors=5, max_per_key=1)
+    first = Worker()
+    first.teardown_gate.clear()
+    ref = await pool.start(first, "a", timeout_s=1, key="ann")
+    ref.stop(ExitReason.EVICTED)
+    with pytest.raises(TooManyActors) as caught:
+        await pool.start(Worker(), "b", timeout_s=0.02, key="ann")
+    assert caught.value.key == "ann"
+    waiting = asyncio.create_task(pool.start(Worker(), "c", timeout_s=1, key="ann"))
+    await settle()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    first.teardown_gate.set()
+    await ref.join(1)
+    assert (await pool.start(Worker(), "d", timeout_s=1, key="ann")).id == "d"
