@@ -23,6 +23,9 @@ import pytest
 from coldquery.postgres.embedded import DATABASE, OWNER, SUPERUSER, Endpoint
 from tests.conftest import TestDatabase
 
+# What makes a child process count for coverage. That doubles the time of its start, so only some have it.
+MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+
 COLDQUERY = str(Path(sys.executable).with_name("coldquery"))
 
 
@@ -36,7 +39,7 @@ def _runtime_directory() -> Path:
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This environment without what would configure a gateway."""
-    ours = ("COLDQUERY_", "PG", "DB_", "DATABASE_URL")
+    ours = ("COLDQUERY_", "PG", "DB_", "DATABASE_URL", *MEASURED)
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     return {**kept, "XDG_RUNTIME_DIR": str(_runtime_directory()), **(extra or {})}
 
@@ -147,7 +150,7 @@ async def ledger(shared_ledger: TestDatabase) -> TestDatabase:
 @pytest.fixture(scope="session")
 async def ledger_gateway(shared_ledger: TestDatabase) -> AsyncIterator[RunningGateway]:
     """A gateway over HTTP that reads and writes, for all tests that leave it running."""
-    async with run_gateway(env=reader_and_writer(shared_ledger)) as running:
+    async with run_gateway(env={**reader_and_writer(shared_ledger), **MEASURED}) as running:
         yield running
 
 
@@ -166,5 +169,5 @@ async def _make_database(postgres: Endpoint, name: str) -> TestDatabase:
 @pytest.fixture(scope="session")
 async def gateway(shop: TestDatabase) -> AsyncIterator[RunningGateway]:
     """A gateway over HTTP as the role that can only read, for all tests that do not hurt it."""
-    async with run_gateway(env={"COLDQUERY_DSN": shop.reader_dsn}) as running:
+    async with run_gateway(env={"COLDQUERY_DSN": shop.reader_dsn, **MEASURED}) as running:
         yield running

@@ -18,11 +18,23 @@ import pytest
 from fastmcp import Client
 
 from tests.conftest import TestDatabase
-from tests.e2e.conftest import COLDQUERY, clean_environment, run_gateway
+from tests.e2e import conftest
+from tests.e2e.conftest import COLDQUERY, MEASURED, RunningGateway
 from tests.e2e.test_clients import body, call
 from tests.faults.proxy import Proxy, through
 
 SECRET = "s3cr3t"
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """As for all tests. What runs here is worth measuring."""
+    return conftest.clean_environment({**MEASURED, **(extra or {})})
+
+
+@asynccontextmanager
+async def run_gateway(*flags: str, env: Mapping[str, str] | None = None) -> AsyncIterator[RunningGateway]:
+    async with conftest.run_gateway(*flags, env={**MEASURED, **(env or {})}) as gateway:
+        yield gateway
 
 
 async def run(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
