@@ -4,6 +4,7 @@ The invariants that are held here are numbered as in docs/actors.md.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Hashable
 from contextvars import Context
 from enum import Enum, auto
@@ -37,8 +38,8 @@ class Cell[C, R]:
     """
 
     __slots__ = (
-        "_clock", "_context", "_loop", "_on_exit", "_ready", "_task", "_verdict", "_wish", "actor", "error", "id",
-        "idle_since", "key", "last_command", "life", "mailbox", "ref", "running", "started_at",
+        "_clock", "_context", "_deadline", "_loop", "_on_exit", "_ready", "_task", "_verdict", "_wish", "actor", "error",
+        "id", "idle_since", "key", "last_command", "life", "mailbox", "ref", "running", "started_at",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +68,7 @@ class Cell[C, R]:
         self._wish: str | None = None
         self._verdict: str | None = None
         self._loop = asyncio.get_running_loop()
+        self._deadline: asyncio.TimerHandle | None = None
         self._ready: asyncio.Future[None] = self._loop.create_future()
         # An empty context, or the first caller's would live on in the actor. No id in the name: it shows in debug logs.
         self._context = Context()
@@ -102,16 +104,13 @@ class Cell[C, R]:
         reply: asyncio.Future[R] = loop.create_future()
         envelope = Envelope(command, reply=reply, deadline=deadline, timeout_s=timeout_s, context=context)
         self.mailbox.put(envelope)
-        # A bare timer: asyncio.timeout and wait_for cost more, and would cancel rather than answer. In the actor's
-        # context, since the loop keeps cancelled timers for a while, and with them the request's memory.
-        timer = loop.call_at(deadline, self._expire, envelope, context=self._context)
+        if self._deadline is None or deadline < self._deadline.when():
+            self._watch(deadline)
         try:
             return await reply
         except asyncio.CancelledError:
             self._abandoned(envelope, envelope.abandon())
             raise
-        finally:
-            timer.cancel()
 
     def signal(self, signal: object) -> None:
         """See `ActorRef.signal`."""
@@ -222,6 +221,8 @@ class Cell[C, R]:
     def _finish(self) -> None:
         self._wish_end(ExitReason.KILLED)  # counts only if none is known: the interpreter is going down
         self.life = Life.ENDED
+        if self._deadline is not None:
+            self._deadline.cancel()
         if not self._ready.done():
             if self._verdict == ExitReason.CRASHED and isinstance(self.error, Exception):
                 self._ready.set_exception(self.error)
@@ -254,6 +255,26 @@ class Cell[C, R]:
         if not self._ready.done():
             self._ready.set_exception(StartTimeout(timeout_s))
             self.kill(ExitReason.KILLED)
+
+    def _watch(self, deadline: float) -> None:
+        """Look for asks that are out of time no later than then: one timer for all, and none set anew for each.
+
+        In the actor's context, not in that of the ask that happens to set it.
+        """
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self._loop.call_at(deadline, self._expire_all, context=self._context)
+
+    def _expire_all(self) -> None:
+        self._deadline = None
+        now = self._loop.time()
+        waiting = [*self.mailbox, self.running] if self.running is not None else [*self.mailbox]
+        for envelope in waiting:
+            if envelope.deadline <= now:
+                self._expire(envelope)
+        later = [envelope.deadline for envelope in waiting if now < envelope.deadline < math.inf]
+        if later:
+            self._watch(min(later))
 
     def _expire(self, envelope: Envelope[C, R]) -> None:
         self._abandoned(envelope, envelope.expire())

@@ -11,6 +11,7 @@ An envelope's phases, all of them::
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -150,6 +151,10 @@ class Mailbox[C, R]:
     def __len__(self) -> int:
         """How many commands wait."""
         return len(self._queue)
+
+    def __iter__(self) -> Iterator[Envelope[C, R]]:
+        """The commands that wait, oldest first."""
+        return iter(self._queue)
 
     def put(self, envelope: Envelope[C, R]) -> None:
         """Accepts the envelope. Raises `ActorStopped` when closed and `MailboxFull` when full, at once."""

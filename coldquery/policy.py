@@ -140,8 +140,7 @@ def check_read(sql: str) -> None:
         Refusal: `invalid_argument` for a text that PostgreSQL can't take, `statement_not_allowed` for an empty one or
             one that has no place in a read.
     """
-    _check_text(sql)
-    word = first_word(sql)
+    word = _checked_word(sql)
     if word in _REFUSED_IN_A_READ:
         message, step = _REFUSED_IN_A_READ[word]
         raise Refusal(Code.STATEMENT_NOT_ALLOWED, message.format(word=word.upper()), next=step)
@@ -153,8 +152,7 @@ def check_session_statement(sql: str) -> None:
     Raises:
         Refusal: as `check_read`; `next` names what to use instead.
     """
-    _check_text(sql)
-    word = first_word(sql)
+    word = _checked_word(sql)
     if word in _PLAIN:
         return
     if is_refused_in_a_block(sql):
@@ -176,11 +174,10 @@ def check_lone_write(sql: str) -> None:
     Raises:
         Refusal: as `check_session_statement`.
     """
-    _check_text(sql)
+    word = _checked_word(sql)
     if is_refused_in_a_block(sql):
         return
     check_session_statement(sql)
-    word = first_word(sql)
     if word in _REFUSED_WITHOUT_A_SESSION:
         message, step = _FORGOTTEN
         raise Refusal(Code.STATEMENT_NOT_ALLOWED, message.format(what=word.upper()), next=step)
@@ -214,13 +211,16 @@ def check_explained(sql: str) -> None:
         )
 
 
-def _check_text(sql: str) -> None:
+def _checked_word(sql: str) -> str:
+    """The first word of a text that PostgreSQL can take, and that holds a statement."""
     if "\0" in sql:
         raise Refusal(Code.INVALID_ARGUMENT, "The SQL contains a NUL character, which PostgreSQL can't take.")
     try:
         sql.encode()
     except UnicodeEncodeError:
-        message = "The SQL is not valid Unicode: it contains half a surrogate pair."
+        message = "The SQL is not valid Unicode, so it can't be sent to PostgreSQL."
         raise Refusal(Code.INVALID_ARGUMENT, message) from None
-    if is_empty(sql):
+    word = first_word(sql)
+    if not word and is_empty(sql):
         raise Refusal(Code.STATEMENT_NOT_ALLOWED, "The SQL holds no statement.", next="Send one statement.")
+    return word

@@ -109,8 +109,8 @@ class Connection(asyncpg.Connection):
         _get_statement: Callable[..., Awaitable[Any]]
 
     backend: Backend
-    _answered: asyncio.Future[None] | None = None
-    _interruption: asyncio.Task[None] | None = None
+    _running = False
+    _interruption: tuple[asyncio.Future[None], asyncio.Task[None]] | None = None
 
     async def run(
         self, sql: str, params: Sequence[Any], limits: Limits, *, cached: bool, complete: bool = False
@@ -134,14 +134,16 @@ class Connection(asyncpg.Connection):
             asyncpg.PostgresError: the server refused the statement.
             asyncpg.PostgresConnectionError, OSError: the connection broke.
         """
-        self._answered = asyncio.get_running_loop().create_future()
+        self._running = True
         try:
             result = await self._run(sql, params, limits, cached=cached, complete=complete)
         finally:
-            self._answered.set_result(None)
+            self._running = False
             if self._interruption is not None:
+                answered, cancelling = self._interruption
+                answered.set_result(None)
                 # No cancel request may outlive its statement: it would hit the next one.
-                await self._interruption
+                await cancelling
                 self._interruption = None
         if self.is_closed():
             # A request of unknown fate had to be cut off just as the answer came.
@@ -178,8 +180,10 @@ class Connection(asyncpg.Connection):
         The request is repeated until the answer is there, for PostgreSQL ignores one that comes between two steps of a
         statement; after a grace of 2 s the wire is cut.
         """
-        if self._answered is not None and not self._answered.done() and self._interruption is None:
-            self._interruption = asyncio.get_running_loop().create_task(self._cancel_until_answered(self._answered))
+        if self._running and self._interruption is None:
+            loop = asyncio.get_running_loop()
+            answered = loop.create_future()
+            self._interruption = answered, loop.create_task(self._cancel_until_answered(answered))
 
     def set_keepalive(self, *, idle_s: int, interval_s: int, probes: int) -> None:
         """Let the kernel notice a dead peer: TCP keepalive on the connection's socket; nothing on a Unix socket."""

@@ -25,8 +25,7 @@ def first_word(sql: str) -> str:
 
     Source: https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-COMMENTS
     """
-    at = _start(sql)
-    word = _WORD.match(sql, at)
+    word = _WORD.match(sql) or _WORD.match(sql, _start(sql))
     return word.group().lower() if word else ""
 
 
@@ -55,11 +54,6 @@ def may_end_transactions(sql: str) -> bool:
 def may_write(sql: str) -> bool:
     """Whether the statement can be one that writes by itself, and not only by a function that it calls."""
     return first_word(sql) not in {"select", "values", "table"}
-
-
-def may_change_settings(sql: str) -> bool:
-    """Whether the time limit that was set may be another after the statement, as far as its text tells."""
-    return first_word(sql) in {"set", "reset", "do", "call"} or "set_config" in sql.lower()
 
 
 def first_words(sql: str, count: int) -> tuple[str, ...]:

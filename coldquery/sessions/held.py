@@ -15,7 +15,6 @@ import asyncpg
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.connection import Backend, Connection, Limits, Result
 from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem, is_lost, refusal, severity
-from coldquery.postgres.syntax import may_change_settings
 from coldquery.postgres.target import Target
 from coldquery.sessions.commands import Begin, Release, RollbackTo, Savepoint
 from coldquery.sessions.commit import settle
@@ -40,6 +39,8 @@ _FRAME = '"coldquery frame"'
 _CLOSE_TIMEOUT_S = 2.0
 # A COMMIT that is sent with less time than this left could not be followed up.
 MIN_COMMIT_S = 1.0
+# After these, by their command tags, the time limit may be another than the one that was set.
+_CHANGE_SETTINGS = {"SET", "RESET", "DO", "CALL"}
 _FAILED = "25P02"
 _NO_SUCH_STATEMENT = "26000"
 
@@ -138,7 +139,7 @@ class HeldTransaction:
             self.state = Ended(words.get(result.command, Outcome.UNKNOWN))
             raise Refusal(Code.SESSION_ENDED, f"The statement ended the transaction: {self.state.outcome}.")
         if writes:
-            if may_change_settings(sql):
+            if result.command in _CHANGE_SETTINGS or "set_config" in sql.lower():
                 self._statement_timeout_ms = None
             if self._settings.client_encoding != "UTF8":
                 # The driver would go on in an encoding that parameters and rows were not meant in.
@@ -162,8 +163,12 @@ class HeldTransaction:
             # Settings made since are undone too, and nobody knows to what.
             self._statement_timeout_ms = None
 
+    def is_limited_to(self, timeout_ms: int | None) -> bool:
+        """Whether that time limit is in force; None is the session's default."""
+        return self._statement_timeout_ms == (timeout_ms or self._limits.statement_timeout_ms)
+
     async def limit_time(self, timeout_ms: int | None) -> None:
-        """Limit the statements to come to so much time; None is the session's default."""
+        """Limit the statements to come to so much time."""
         if limit := self._time_limit(timeout_ms):
             await self._control(*limit)
             self._statement_timeout_ms = timeout_ms or self._limits.statement_timeout_ms
@@ -291,8 +296,9 @@ class HeldTransaction:
 
     def _time_limit(self, timeout_ms: int | None) -> tuple[str, ...]:
         """The setting that a statement needs to be limited so, if it is not in force already."""
-        wanted = timeout_ms or self._limits.statement_timeout_ms
-        return () if wanted == self._statement_timeout_ms else (f"SET LOCAL statement_timeout = {wanted}",)
+        if self.is_limited_to(timeout_ms):
+            return ()
+        return (f"SET LOCAL statement_timeout = {timeout_ms or self._limits.statement_timeout_ms}",)
 
     async def _control(self, *statements: str) -> None:
         try:

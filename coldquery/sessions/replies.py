@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from coldquery.postgres.connection import Result
 
@@ -20,8 +21,7 @@ class Outcome(StrEnum):
 type StateWords = Literal["idle in transaction", "idle in transaction (aborted)", "committed", "rolled_back", "unknown"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Echo:
+class Echo(Struct, frozen=True, kw_only=True):
     """The session as it is after a command; part of every answer.
 
     Attributes:
@@ -58,31 +58,27 @@ class Echo:
         return body
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class Ran(Struct, frozen=True, kw_only=True):
     """A statement has run."""
 
     result: Result
     echo: Echo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchRan:
+class BatchRan(Struct, frozen=True, kw_only=True):
     """All operations have run."""
 
     results: tuple[Result, ...]
     echo: Echo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class Moved(Struct, frozen=True, kw_only=True):
     """A savepoint was set, released or rolled back to."""
 
     echo: Echo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(Struct, frozen=True, kw_only=True):
     """The transaction has ended, and the session with it.
 
     Attributes:
@@ -97,8 +93,7 @@ class Finished:
     echo: Echo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableChanges:
+class TableChanges(Struct, frozen=True, kw_only=True):
     """Rows that the transaction has changed in one table so far, by PostgreSQL's count.
 
     It includes what was undone since: by a failed statement, or by a rollback to a savepoint.
@@ -111,8 +106,7 @@ class TableChanges:
     deleted: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lock:
+class Lock(Struct, frozen=True, kw_only=True):
     """A lock on a table (or what else), as pg_locks shows it."""
 
     type: str
@@ -120,8 +114,7 @@ class Lock:
     mode: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspected:
+class Inspected(Struct, frozen=True, kw_only=True):
     """What `Inspect` found. PostgreSQL answers no questions in a failed transaction: then the last three are None.
 
     Attributes:

@@ -102,7 +102,9 @@ class SessionActor(Actor[Command, Reply]):
         self._limits = limits
         self._clock = clock
         self._held: HeldTransaction | None = None
+        self._idle_timeout_s = options.idle_timeout_s or limits.idle_timeout_s
         self._idle_since = clock.now()
+        self._ends_at = math.inf
         self._blocks: tuple[int, ...] = ()
         self._untold: list[str] = []
 
@@ -110,6 +112,7 @@ class SessionActor(Actor[Command, Reply]):
 
     @override
     async def setup(self) -> None:
+        self._ends_at = self.ref.started_at + self._limits.max_lifetime_s
         self._held = await HeldTransaction.begin(self._spares, self._name, self.options, self._limits)
         self._held.connection.add_termination_listener(self._broke)
         if self._held.connection.is_closed():
@@ -198,17 +201,25 @@ class SessionActor(Actor[Command, Reply]):
     def echo(self) -> Echo:
         """The session as it is now. Tells of an abandoned command once, to a caller who is there to hear it."""
         state = self.state
-        ended = isinstance(state, Ended)
-        left_s = max(self.ref.started_at + self._limits.max_lifetime_s - self._clock.now(), 0)
-        untold = "" if self._orphaned else self._take_untold()
+        abandoned = self._take_untold() if self._untold and not self._orphaned else None
+        if isinstance(state, Ended):
+            return Echo(
+                id=self._id,
+                state=words(state),
+                savepoints=(),
+                idle_expires_in_s=0,
+                lifetime_left_s=0,
+                abandoned=abandoned,
+            )
+        left_s = max(self._ends_at - self._clock.now(), 0)
         return Echo(
             id=self._id,
             state=words(state),
-            savepoints=() if isinstance(state, Ended) else state.savepoints,
-            idle_expires_in_s=0 if ended else math.floor(min(self._idle_timeout_s, left_s)),
-            lifetime_left_s=0 if ended else math.floor(left_s),
-            warning=None if ended else warning(self._blocks, left_s, self._idle_timeout_s),
-            abandoned=untold or None,
+            savepoints=state.savepoints,
+            idle_expires_in_s=int(min(self._idle_timeout_s, left_s)),
+            lifetime_left_s=int(left_s),
+            warning=warning(self._blocks, left_s, self._idle_timeout_s),
+            abandoned=abandoned,
         )
 
     # Commands.
@@ -243,7 +254,8 @@ class SessionActor(Actor[Command, Reply]):
         if self.options.auto_savepoint:
             async with held.frame(timeout_ms=query.timeout_ms, undo=False):
                 return await self._run(query.sql, query)
-        await held.limit_time(query.timeout_ms)
+        if not held.is_limited_to(query.timeout_ms):
+            await held.limit_time(query.timeout_ms)
         return await self._run(query.sql, query)
 
     async def _explain(self, explain: Explain) -> Result:
@@ -300,10 +312,6 @@ class SessionActor(Actor[Command, Reply]):
     def _transaction(self) -> HeldTransaction:
         assert self._held is not None  # noqa: S101 - no command comes before setup has succeeded
         return self._held
-
-    @property
-    def _idle_timeout_s(self) -> float:
-        return self.options.idle_timeout_s or self._limits.idle_timeout_s
 
     @property
     def _orphaned(self) -> bool:

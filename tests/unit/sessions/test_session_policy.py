@@ -4,7 +4,7 @@ import pytest
 
 from coldquery.errors import Code, Refusal
 from coldquery.policy import check_explained, check_lone_write, check_operation, check_session_statement
-from coldquery.postgres.syntax import may_change_settings, may_write
+from coldquery.postgres.syntax import may_write
 
 
 def refused(sql: str) -> Refusal:
@@ -168,11 +168,3 @@ def test_an_explain_in_front_is_told() -> None:
 )
 def test_what_can_write_is_known_by_its_first_word(sql: str, possible: bool) -> None:
     assert may_write(sql) is possible
-
-
-@pytest.mark.parametrize(
-    ("sql", "may"),
-    [("SET LOCAL x = 1", True), ("DO $$ $$", True), ("SELECT SET_CONFIG('a', 'b', true)", True), ("SELECT 1", False)],
-)
-def test_what_may_change_a_setting_is_known_by_its_text(sql: str, may: bool) -> None:
-    assert may_change_settings(sql) is may
