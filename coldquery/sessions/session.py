@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import ClassVar, assert_never, override
 
@@ -274,10 +275,10 @@ class SessionActor(Actor[Command, Reply]):
             results = await run_all(self._transaction, batch.operations, batch.limits, self._require_wanted)
         return BatchRan(results=results, echo=self.echo())
 
-    async def _run(self, sql: str, asked: Query | Explain) -> Result:
+    def _run(self, sql: str, asked: Query | Explain) -> Awaitable[Result]:
         self._require_wanted()
         writes = isinstance(asked, Query) and asked.access == "write"
-        return await self._transaction.run(sql, asked.params, asked.limits, writes=writes)
+        return self._transaction.run(sql, asked.params, asked.limits, writes=writes)
 
     async def _commit(self) -> Ended:
         left_s = math.inf if self.running is None else self.running.deadline - asyncio.get_running_loop().time()

@@ -18,11 +18,14 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import override
 
 import asyncpg
 
+from actors import Actor, LoopClock, Supervisor
+from actors import Limits as ActorLimits
 from coldquery.gateway import Gateway
-from coldquery.postgres.connection import Connection
+from coldquery.postgres.connection import Connection, Limits, Result
 from coldquery.postgres.embedded import OWNER, Endpoint
 from coldquery.sessions import Begin, SessionLimits
 from ops.bench.cycles import cycles
@@ -46,6 +49,17 @@ BY_KEY = "SELECT id, sku, name, stock FROM shop.products WHERE id = $1"
 MANY, WARM = 200, 20
 
 
+class Bare(Actor[str, Result]):
+    """Runs a statement, and nothing else: what it costs more than the statement is the runtime's share."""
+
+    def __init__(self, connection: Connection, limits: Limits) -> None:
+        self._connection, self._limits = connection, limits
+
+    @override
+    async def receive(self, command: str) -> Result:
+        return await self._connection.run(command, (), self._limits, cached=False)
+
+
 async def statement(endpoint: Endpoint, rounds: int) -> list[Measure]:
     """One cheap statement in a transaction that is open, from the barest way to the whole."""
     # As a session's connection is: PostgreSQL arms a timer for each of these limits, so the others have them too.
@@ -65,10 +79,13 @@ async def statement(endpoint: Endpoint, rounds: int) -> list[Measure]:
     async with serving(endpoint, "statement") as gateway:
         session = (await gateway.begin(CALLER, Begin())).id
         limits, write, read = gateway.limits(None), query(gateway, SQL), query(gateway, SQL, access="read")
+        actors = Supervisor[str, Result](LoopClock(), ActorLimits(max_actors=1))
+        bare = await actors.start(Bare(direct, limits), "bare", timeout_s=5)
         subjects: list[tuple[Measure, Call]] = [
             (Measure("asyncpg, kept prepared: 1 trip", "µs"), lambda: prepared.fetch(SQL)),
             (two_trips, lambda: unnamed.fetch(SQL)),
             (unacted, lambda: direct.run(SQL, (), limits, cached=False)),
+            (Measure("an actor that only runs it", "µs", unacted, "at most +40"), lambda: bare.ask(SQL, 5)),
             (asked, lambda: gateway.ask(CALLER, session, write)),
             (
                 Measure("session, read: 4 trips, with its savepoint", "µs", two_trips),
@@ -85,11 +102,12 @@ async def statement(endpoint: Endpoint, rounds: int) -> list[Measure]:
                 if number >= 0:  # the first only warms up
                     for (measure, _), each in zip(subjects, times, strict=True):
                         measure.add(each)
+        await actors.drain(1, 1)
     for connection in (prepared, unnamed, direct):
         await connection.close()
     actor = Measure("session, write; over Connection.run", "µs", unacted, "", asked.rounds, asked.p99s)
     measures = [measure for measure, _ in subjects]
-    return [*measures[:4], actor, *measures[4:]]
+    return [*measures[:5], actor, *measures[5:]]
 
 
 @contextmanager
