@@ -38,8 +38,8 @@ class Cell[C, R]:
     """
 
     __slots__ = (
-        "_clock", "_context", "_deadline", "_loop", "_on_exit", "_ready", "_task", "_verdict", "_wish", "actor", "error",
-        "id", "idle_since", "key", "last_command", "life", "mailbox", "ref", "running", "started_at",
+        "_clock", "_context", "_deadline", "_loop", "_on_exit", "_ready", "_task", "_verdict", "_wish", "actor",
+        "error", "id", "idle_since", "key", "last_command", "life", "mailbox", "ref", "running", "started_at",
     )  # fmt: skip
 
     def __init__(
