@@ -283,3 +283,44 @@ async def test_a_session_can_stand_a_short_idle_limit_of_postgresqls_own(root: S
     session = await Session.begin(root, idle_timeout_s=30)
     assert await session.rows("SHOW idle_in_transaction_session_timeout") == [("90s",)]
     await session.ask(Savepoint(name="a"))
+
+
+async def test_a_failed_session_keeps_its_name(root: SessionRoot, observer: Any) -> None:
+    session = await Session.begin(root)
+    await session.refused("SELECT 1/0")
+    state = await observer.fetchval(
+        "SELECT state FROM pg_stat_activity WHERE application_name = $1", f"{root.tag}/{session.id[:8]}"
+    )
+    assert state == "idle in transaction (aborted)"
+
+
+async def test_a_wire_that_is_cut_just_as_the_answer_comes_is_a_lost_connection(
+    root: SessionRoot, observer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(**_: Any) -> None:
+        await asyncio.sleep(0.3)
+        raise ConnectionResetError
+
+    monkeypatch.setattr(connect_utils, "_cancel", lost)
+    session = await Session.begin(root)
+    call = asyncio.create_task(session.run("SELECT pg_sleep(0.2)"))
+    await until(observer, SLEEPING, wanted=1)
+    call.cancel()
+    await asyncio.wait([call])
+    await ended(root)
+    assert "(connection_lost)" in (await session.refused("SELECT 1")).message
+
+
+async def test_an_error_that_repeats_a_long_value_is_cut(root: SessionRoot) -> None:
+    session = await Session.begin(root)
+    refusal = await session.refused("SELECT repeat('x', 3000000)::int")
+    assert len(refusal.message) == 2_000
+    assert refusal.message.endswith("…")
+
+
+async def test_a_time_limit_that_sql_changed_in_a_frame_is_set_anew(root: SessionRoot) -> None:
+    session = await Session.begin(root, auto_savepoint=True)
+    await session.run("SELECT set_config('statement_timeout', '0', true)", timeout_ms=5_000)
+    assert await session.rows("SHOW statement_timeout", access="write") == [("30s",)]
+    reply = await session.run("SHOW statement_timeout", timeout_ms=5_000)
+    assert reply.result.rows == [("5s",)]
