@@ -12,7 +12,7 @@ from coldquery.sessions.replies import Outcome
 
 # https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
 _STATUS = "SELECT pg_xact_status($1::text::xid8)"
-_TERMINATE = """
+TERMINATE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = $1 AND (extract(epoch FROM backend_start) * 1000000)::bigint = $2
 """
@@ -73,7 +73,7 @@ class _Inquiry:
         status: str | None = await self._connection.fetchval(_STATUS, self._xid, timeout=ASK_TIMEOUT_S)
         if status == "in progress" and asyncio.get_running_loop().time() > self._patient_until:
             backend = self._backend
-            await self._connection.fetch(_TERMINATE, backend.pid, backend.started_us, timeout=ASK_TIMEOUT_S)
+            await self._connection.fetch(TERMINATE, backend.pid, backend.started_us, timeout=ASK_TIMEOUT_S)
         return status
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from actors import Clock
 from coldquery.postgres.connection import Backend, Connection
 from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem
 from coldquery.postgres.target import Target
+from coldquery.sessions.commit import TERMINATE
 from coldquery.sessions.limits import SHORT_ID_LENGTH, SessionLimits
 
 QUESTION_TIMEOUT_S = 5.0
@@ -42,10 +43,6 @@ SELECT a.pid, (extract(epoch FROM a.backend_start) * 1000000)::bigint AS started
        ARRAY(SELECT w.pid FROM waiters AS w WHERE a.pid = ANY (w.blockers) ORDER BY 1) AS blocks
 FROM pg_stat_activity AS a
 WHERE (starts_with(a.application_name, $1) OR a.pid = ANY ($2)) AND a.backend_start IS NOT NULL
-"""
-TERMINATE = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE pid = $1 AND (extract(epoch FROM backend_start) * 1000000)::bigint = $2
 """
 
 _log = structlog.get_logger(__name__)
