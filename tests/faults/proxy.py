@@ -57,16 +57,21 @@ class Proxy:
         return data
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Known from the first moment, so that a cut meets also those that are just being connected.
+        self._writers.add(writer)
+        up_writer: asyncio.StreamWriter | None = None
         try:
             up_reader, up_writer = await asyncio.open_unix_connection(self._upstream)
-        except OSError:
-            writer.close()
-            return
-        self._writers |= {writer, up_writer}
-        try:
+            if writer.transport.is_closing():
+                return
+            self._writers.add(up_writer)
             await asyncio.gather(self._pump(reader, up_writer), self._pump(up_reader, writer))
+        except OSError:
+            """The server itself is away."""
         finally:
-            self._writers -= {writer, up_writer}
+            for each in filter(None, (writer, up_writer)):
+                each.close()
+                self._writers.discard(each)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
