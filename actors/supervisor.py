@@ -125,11 +125,8 @@ class Supervisor[C, R]:
             Exception: what the set-up raised.
         """
         await self._wait_for_slot(key, timeout_s)
-        if self._draining:
-            raise Draining
         if id in self._starting or self.lookup(id) is not None:
             raise ValueError("The name of an actor can't be used twice: choose a fresh one.")
-        self._require_slot(key)
         cell = Cell(
             actor,
             id=id,
@@ -206,15 +203,22 @@ class Supervisor[C, R]:
             raise TooManyActors(limits.max_per_key, key=key, next_expiry_s=self.next_expiry_s(key))
 
     async def _wait_for_slot(self, key: Hashable | None, timeout_s: float) -> None:
-        """Wait a moment for a slot that is becoming free anyway, if there are more of those than who wait for them."""
+        """Return in the step in which there is a slot.
+
+        At the limit, wait a moment for a slot that is becoming free anyway, if there are more of those than who wait
+        for them. Raises `Draining` and `TooManyActors`.
+        """
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + min(timeout_s, SLOT_PATIENCE_S)
-        while not self._draining and loop.time() < give_up_at:
+        while True:
+            if self._draining:
+                raise Draining
             try:
                 self._require_slot(key)
             except TooManyActors as full:
-                if len(self._waiting_for_slot) >= self._ending_count(full.key):
-                    return
+                enough = len(self._waiting_for_slot) >= self._ending_count(full.key)
+                if enough or loop.time() >= give_up_at:
+                    raise
             else:
                 return
             waiter = loop.create_future()

@@ -15,11 +15,8 @@ from typing import Any
 import asyncpg
 
 from coldquery.errors import Code, Refusal
-from coldquery.postgres.connection import Connection, Limits, Result
+from coldquery.postgres.connection import DEADLINE_MARGIN_S, Connection, Limits, Result
 from coldquery.postgres.outcome import DRIVER_ERRORS, refusal
-
-# The deadline of a call lies so much behind PostgreSQL's own limit, which should fire first.
-DEADLINE_MARGIN_S = 2.0
 
 # The SELECT sets the time limit and takes the snapshot, in one trip with BEGIN.
 # https://www.postgresql.org/docs/current/sql-set-transaction.html

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from coldquery.errors import Code, Refusal
-from coldquery.postgres.connection import Connection, Limits, Result
+from coldquery.postgres.connection import DEADLINE_MARGIN_S, Connection, Limits, Result
 from coldquery.postgres.outcome import DRIVER_ERRORS, refusal
 from coldquery.postgres.target import Target
 from coldquery.sessions.batch import run_all
@@ -18,8 +18,6 @@ from coldquery.sessions.commands import Begin, Operation
 from coldquery.sessions.held import HeldTransaction
 from coldquery.sessions.limits import SessionLimits
 from coldquery.sessions.replies import Outcome
-
-DEADLINE_MARGIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class GatewayTool[A: Arguments](Tool):
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
         """Check the arguments, answer, and log the call. Never raises but for a cancelled call."""
         started = time.perf_counter()
+        session = arguments.get("session_id")
         outcome = "cancelled"
         try:
             result = await self.answer(parse(self.takes, self.actions, arguments))  # type: ignore[arg-type]  # takes is A's
@@ -71,7 +72,7 @@ class GatewayTool[A: Arguments](Tool):
                 "call",
                 tool=self.name,
                 action=str(arguments.get("action"))[:20],
-                session=short_id(arguments.get("session_id")),
+                session=short_id(session) if isinstance(session, str) else None,
                 outcome=outcome,
                 duration_ms=round((time.perf_counter() - started) * 1000, 2),
             )

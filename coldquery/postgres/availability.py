@@ -6,13 +6,13 @@ Everybody else only looks at `state`, which costs nothing: a full pool or a dead
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
 
 from coldquery.errors import Code, Refusal, StartError
+from coldquery.postgres.backoff import Backoff
 from coldquery.postgres.connection import Connection
 from coldquery.postgres.outcome import connection_problem, wrong_setting
 from coldquery.postgres.target import Target
@@ -133,15 +133,14 @@ class Availability:
                 connection.terminate()
 
     async def _connect(self) -> Connection:
-        backoff_s = BACKOFF_FIRST_S
+        backoff = Backoff(BACKOFF_FIRST_S, BACKOFF_LIMIT_S)
         while True:
             try:
                 return await self._attempt()
             except Exception as error:  # noqa: BLE001 - whatever keeps us from connecting is told and tried again
-                wait_s = backoff_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads attempts, hides nothing
+                wait_s = backoff.pause_s()
                 self._note_failure(error, wait_s)
                 await self._pause(wait_s)
-                backoff_s = min(backoff_s * 2, BACKOFF_LIMIT_S)
 
     async def _attempt(self) -> Connection:
         if self._revive is not None:

@@ -35,6 +35,8 @@ CHUNK_GROWTH = 8
 # pg_type.typtype: composite, range, multirange. https://www.postgresql.org/docs/current/catalog-pg-type.html
 _WHOLE_AS_TEXT = {b"c", b"r", b"m"}
 
+# A call's deadline lies so much behind PostgreSQL's own limit on its statement, which should fire first.
+DEADLINE_MARGIN_S = 2.0
 RESEND_CANCEL_S = 0.05
 CANCEL_GRACE_S = 2.0
 

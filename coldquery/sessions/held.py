@@ -168,10 +168,10 @@ class HeldTransaction:
         return self._statement_timeout_ms == (timeout_ms or self._limits.statement_timeout_ms)
 
     async def limit_time(self, timeout_ms: int | None) -> None:
-        """Limit the statements to come to so much time."""
-        if limit := self._time_limit(timeout_ms):
-            await self._control(*limit)
-            self._statement_timeout_ms = timeout_ms or self._limits.statement_timeout_ms
+        """Limit the statements to come to so much time, whatever it was before."""
+        wanted_ms = timeout_ms or self._limits.statement_timeout_ms
+        await self._control(_limit(wanted_ms))
+        self._statement_timeout_ms = wanted_ms
 
     @asynccontextmanager
     async def frame(self, *settings: str, timeout_ms: int | None = None, undo: bool) -> AsyncIterator[None]:
@@ -183,14 +183,14 @@ class HeldTransaction:
             undo: in any case.
         """
         before, before_ms = self.state, self._statement_timeout_ms
-        limit = self._time_limit(timeout_ms)
+        wanted_ms = timeout_ms or self._limits.statement_timeout_ms
+        limit = () if wanted_ms == before_ms else (_limit(wanted_ms),)
         # A snapshot first taken in a read-only frame would make PostgreSQL believe that a serializable transaction
         # never writes, and miss its conflicts.
         snapshot = () if self._has_snapshot or self._read_only else ("SELECT 1",)
         await self._control(*snapshot, f"SAVEPOINT {_FRAME}", *settings, *limit)
         self._has_snapshot = True
-        if limit:
-            self._statement_timeout_ms = timeout_ms or self._limits.statement_timeout_ms
+        self._statement_timeout_ms = wanted_ms
         try:
             yield
         except Refusal:
@@ -294,12 +294,6 @@ class HeldTransaction:
         await self._control(*([f"ROLLBACK TO {_FRAME}"] if undo else []), f"RELEASE {_FRAME}")
         self.state = before
 
-    def _time_limit(self, timeout_ms: int | None) -> tuple[str, ...]:
-        """The setting that a statement needs to be limited so, if it is not in force already."""
-        if self.is_limited_to(timeout_ms):
-            return ()
-        return (f"SET LOCAL statement_timeout = {timeout_ms or self._limits.statement_timeout_ms}",)
-
     async def _control(self, *statements: str) -> None:
         try:
             await self.connection.control("; ".join(statements), self._limits.control_timeout_s)
@@ -346,6 +340,10 @@ class HeldTransaction:
 def unavailable(problem: str) -> Refusal:
     """No connection for a new session."""
     return Refusal(Code.DATABASE_UNAVAILABLE, f"The session could not be opened: {problem}.", retry_after_s=1.0)
+
+
+def _limit(timeout_ms: int) -> str:
+    return f"SET LOCAL statement_timeout = {timeout_ms}"
 
 
 async def _say(sql: str, connection: Connection, timeout_s: float) -> Connection:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 # PostgreSQL's own limits lie so far behind the gateway's: they are for when the gateway is dead or cut off.
 BACKSTOP_MARGIN_S = 60.0
-# So much of a session's id is shown to people, in logs and in PostgreSQL.
 SHORT_ID_LENGTH = 8
 IDLE_BACKSTOP = "idle_in_transaction_session_timeout"
 
@@ -66,6 +65,11 @@ class SessionLimits:
             "statement_timeout": f"{self.statement_timeout_ms}ms",
             "lock_timeout": f"{self.lock_timeout_ms}ms",
         }
+
+
+def short_id(session_id: str) -> str:
+    """What logs, lists and PostgreSQL show of a `session_id`: enough to know it by, and not to use it."""
+    return session_id[:SHORT_ID_LENGTH]
 
 
 def _ms(seconds: float) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -19,11 +18,12 @@ import asyncpg
 import structlog
 
 from actors import Clock
+from coldquery.postgres.backoff import Backoff
 from coldquery.postgres.connection import Backend, Connection
 from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem
 from coldquery.postgres.target import Target
 from coldquery.sessions.commit import TERMINATE
-from coldquery.sessions.limits import SHORT_ID_LENGTH, SessionLimits
+from coldquery.sessions.limits import SessionLimits, short_id
 
 QUESTION_TIMEOUT_S = 5.0
 BACKOFF_LIMIT_S = 60.0
@@ -147,7 +147,7 @@ def verdicts(
 
 def _findings(actors: tuple[ActorFact, ...], backends: Mapping[Backend, BackendFact]) -> Iterable[Verdict]:
     owned = {actor.backend for actor in actors}
-    beginning = {actor.id[:SHORT_ID_LENGTH] for actor in actors if actor.backend is None}
+    beginning = {short_id(actor.id) for actor in actors if actor.backend is None}
     for actor in actors:
         backend = None if actor.backend is None else backends.get(actor.backend)
         if actor.ended:
@@ -215,7 +215,8 @@ class Reaper:
 
     async def run(self) -> None:
         """Sweep for ever; cancel it to stop. A database that is away is asked less and less often."""
-        pause_s = self._limits.reap_interval_s
+        pause_s = interval_s = self._limits.reap_interval_s
+        backoff = Backoff(interval_s * 2, max(BACKOFF_LIMIT_S, interval_s))
         try:
             while True:
                 await asyncio.sleep(pause_s)
@@ -224,10 +225,10 @@ class Reaper:
                 except DRIVER_ERRORS as error:
                     self._close()
                     _log.warning("reaper_paused", reason=connection_problem(error))
-                    longer_s = min(pause_s * 2, max(BACKOFF_LIMIT_S, self._limits.reap_interval_s))
-                    pause_s = longer_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads attempts, hides nothing
+                    pause_s = backoff.pause_s()
                 else:
-                    pause_s = self._limits.reap_interval_s
+                    backoff.reset()
+                    pause_s = interval_s
         finally:
             self._close()
 
@@ -246,9 +247,7 @@ class Reaper:
             if verdict.final:
                 self.counts[verdict.kind] += 1
                 pid = verdict.backend.pid if verdict.backend else None
-                _log.warning(
-                    "leak", kind=verdict.kind, session=verdict.id and verdict.id[:SHORT_ID_LENGTH], backend_pid=pid
-                )
+                _log.warning("leak", kind=verdict.kind, session=verdict.id and short_id(verdict.id), backend_pid=pid)
             if verdict.kind is Kind.BACKEND_WITHOUT_ACTOR and verdict.backend is not None:
                 await self._fetch(TERMINATE, verdict.backend.pid, verdict.backend.started_us)
         return told

@@ -27,10 +27,11 @@ from actors import (
     TooManyActors,
 )
 from coldquery.errors import Code, Refusal
+from coldquery.postgres.connection import DEADLINE_MARGIN_S
 from coldquery.postgres.target import Target
 from coldquery.sessions.commands import Batch, Begin, Command, Commit, Explain, IsolationLevel, Query
 from coldquery.sessions.held import unavailable
-from coldquery.sessions.limits import SHORT_ID_LENGTH, SessionLimits
+from coldquery.sessions.limits import SessionLimits, short_id
 from coldquery.sessions.reaper import ActorFact, Kind, Verdict
 from coldquery.sessions.reasons import CLIENT_GONE, CONNECTION_LOST
 from coldquery.sessions.replies import Echo, Outcome, Reply
@@ -40,8 +41,6 @@ from coldquery.sessions.stories import ended, no_slot, out_of_time
 from coldquery.sessions.transaction import Ended, words
 
 ID_BYTES = 24  # 192 random bits; those that the short id shows are not among the 128 that must stay secret
-# The call's deadline lies so far behind PostgreSQL's limit on its statement, which should fire first.
-DEADLINE_MARGIN_S = 2.0
 MAX_GONE_CLIENTS = 1000
 
 _log = structlog.get_logger(__name__)
@@ -136,7 +135,7 @@ class SessionRoot:
             )
         # No dash: one at the beginning would be taken for a flag on a command line.
         id = secrets.token_urlsafe(ID_BYTES).replace("-", "_")  # noqa: A001 - the field's name
-        name = f"{self.tag}/{id[:SHORT_ID_LENGTH]}"
+        name = f"{self.tag}/{short_id(id)}"
         actor = SessionActor(id, name, self.spares, options, limits=limits, clock=self.clock, client=client)
         self._actors[id] = actor
         try:
@@ -144,7 +143,7 @@ class SessionRoot:
         except BaseException:
             del self._actors[id]
             raise
-        _log.info("session_began", session=id[:SHORT_ID_LENGTH], label=options.label)
+        _log.info("session_began", session=short_id(id), label=options.label)
         return actor.echo()
 
     async def ask(
@@ -195,9 +194,9 @@ class SessionRoot:
         now = self.clock.now()
         return tuple(_info(ref, now) for ref in self._supervisor.list() if principal is None or ref.key == principal)
 
-    def evict(self, short_id: str) -> bool:
+    def evict(self, short: str) -> bool:
         """End a session: softly, then by a kill. Returns whether there was exactly one of that short id."""
-        found = [ref.id for ref in self._supervisor.list() if ref.id[:SHORT_ID_LENGTH] == short_id]
+        found = [ref.id for ref in self._supervisor.list() if short_id(ref.id) == short]
         return len(found) == 1 and self._supervisor.evict(found[0])
 
     def client_gone(self, client: str) -> int:
@@ -307,17 +306,12 @@ class SessionRoot:
         level = _log.error if tombstone.reason == "crashed" else _log.info
         level(
             "session_ended",
-            session=ref.id[:SHORT_ID_LENGTH],
+            session=short_id(ref.id),
             reason=tombstone.reason,
             outcome=outcome,
             lived_s=round(tombstone.ended_at - tombstone.started_at, 3),
             exc_info=ref.error if tombstone.reason == "crashed" else None,
         )
-
-
-def short_id(session_id: object) -> str | None:
-    """What logs and lists show of a `session_id`: enough to know it by, and not to use it."""
-    return session_id[:SHORT_ID_LENGTH] if isinstance(session_id, str) else None
 
 
 def _snapshot(ref: ActorRef[Command, Reply]) -> Snapshot:
@@ -329,7 +323,7 @@ def _snapshot(ref: ActorRef[Command, Reply]) -> Snapshot:
 def _info(ref: ActorRef[Command, Reply], now: float) -> SessionInfo:
     snapshot = _snapshot(ref)
     return SessionInfo(
-        short_id=ref.id[:SHORT_ID_LENGTH],
+        short_id=short_id(ref.id),
         principal=str(ref.key),
         label=snapshot.label,
         state="active" if ref.busy else words(snapshot.state),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,6 +10,7 @@ from dataclasses import replace
 
 import structlog
 
+from coldquery.postgres.backoff import Backoff
 from coldquery.postgres.connection import Connection
 from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem
 from coldquery.postgres.target import Target
@@ -65,7 +65,7 @@ class Spares:
 
     async def run(self) -> None:
         """Keep the number up, for ever; cancel it to close them."""
-        backoff_s = BACKOFF_FIRST_S
+        backoff = Backoff(BACKOFF_FIRST_S, BACKOFF_LIMIT_S)
         try:
             while True:
                 await self._wanted.wait()
@@ -76,11 +76,10 @@ class Spares:
                     await self._fill()
                 except DRIVER_ERRORS as error:
                     _log.debug("no_spare_connection", reason=connection_problem(error))
-                    await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads attempts
-                    backoff_s = min(backoff_s * 2, BACKOFF_LIMIT_S)
+                    await asyncio.sleep(backoff.pause_s())
                     self._wanted.set()
                 else:
-                    backoff_s = BACKOFF_FIRST_S
+                    backoff.reset()
         finally:
             self._discard()
 
