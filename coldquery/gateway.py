@@ -21,7 +21,7 @@ from coldquery.policy import check_explained, check_lone_write, check_operation,
 from coldquery.postgres.availability import Availability, Up
 from coldquery.postgres.connection import Limits, Result
 from coldquery.postgres.pool import Job, Pool
-from coldquery.postgres.syntax import is_refused_in_a_block, may_end_transactions, may_write
+from coldquery.postgres.syntax import understand
 from coldquery.postgres.target import Target
 from coldquery.reads import Read
 from coldquery.sessions import Begin, SessionInfo, SessionLimits, SessionRoot
@@ -170,7 +170,7 @@ class Gateway:
         self._require_serving()
         check_explained(explain.sql)
         # PostgreSQL plans a write only for a role that may do it.
-        pool = self._writes if may_write(explain.sql) else self._reads
+        pool = self._writes if understand(explain.sql).may_write else self._reads
         read = Read(explain.statement, explain.params, explain.limits, self.time_limit_ms(explain.timeout_ms))
         try:
             return await self._timed(pool, read)
@@ -199,7 +199,8 @@ class Gateway:
         self._require_serving()
         operation = Operation(sql=sql, params=tuple(params))
         check_lone_write(sql)
-        if not (is_refused_in_a_block(sql) or may_end_transactions(sql)):
+        statement = understand(sql)
+        if not (statement.is_refused_in_a_block or statement.ends_transactions):
             return await self._commit((operation,), Begin(), max_rows, timeout_ms)
         limits, timeout_ms = self.limits(max_rows), self.time_limit_ms(timeout_ms)
         return await self._timed(self._writes, LoneWrite(operation, limits, timeout_ms, self._writer))

@@ -19,6 +19,8 @@ _SESSION_SETTINGS = {
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
     "extra_float_digits": "1",
+    # The gateway's parser and PostgreSQL must see the same strings.
+    "standard_conforming_strings": "on",
     "client_connection_check_interval": "2s",
     "idle_in_transaction_session_timeout": "60s",
     "tcp_keepalives_idle": "30",

@@ -12,7 +12,7 @@ from actors import Abandoned, Actor, Clock, Phase
 from coldquery.errors import Code, Refusal
 from coldquery.policy import check_explained, check_read, check_session_statement
 from coldquery.postgres.connection import Backend, Result
-from coldquery.postgres.syntax import may_write
+from coldquery.postgres.syntax import understand
 from coldquery.postgres.target import Target
 from coldquery.sessions import status
 from coldquery.sessions.batch import check_all, run_all
@@ -261,7 +261,7 @@ class SessionActor(Actor[Command, Reply]):
 
     async def _explain(self, explain: Explain) -> Result:
         check_explained(explain.sql)
-        settings = () if explain.analyze and may_write(explain.sql) else (READ_ONLY,)
+        settings = () if explain.analyze and understand(explain.sql).may_write else (READ_ONLY,)
         async with self._transaction.frame(*settings, timeout_ms=explain.timeout_ms, undo=True):
             try:
                 return await self._run(explain.statement, explain)
