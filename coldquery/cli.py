@@ -1,4 +1,4 @@
-"""The command line: `coldquery serve`, `coldquery settings` and `coldquery sessions`.
+"""The command line: `coldquery serve`, `doctor`, `settings` and `sessions`.
 
 Only what a command needs is imported, when it runs: `coldquery --help` answers at once.
 """
@@ -20,15 +20,18 @@ from coldquery.settings import Loaded, add_flags, chosen_flags, describe, load, 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit code: 0, 1 for what the operator can mend, 2 for a command line that is wrong."""
+    """Run a command. Returns the exit code: 0, 1 for what the operator can mend, 2 for a command line that is wrong.
+
+    `doctor` returns 1 for a warning, and 2 for all that is worse.
+    """
     options = _parser().parse_args(arguments)
+    commands = {"serve": _serve, "doctor": _doctor, "settings": _settings, "sessions": _sessions}
     try:
-        command = {"serve": _serve, "settings": _settings, "sessions": _sessions}[options.command]
-        command(options)
+        return commands[options.command](options)
     except StartError as error:
         print(f"coldquery: {error}\n  Next: {error.next}", file=sys.stderr)
-        return 1
-    return 0
+        # Whoever lets doctor's warnings pass must not let this pass: a gateway would not start.
+        return 2 if options.command == "doctor" else 1
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,6 +55,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve MCP; with no database configured, on an embedded PostgreSQL")
     add_flags(serve)
+    doctor = commands.add_parser(
+        "doctor",
+        help="connect as the gateway would, and check what it relies on",
+        description="Connects as `coldquery serve` would with the same settings, and checks what it relies on. "
+        "Changes nothing in the database.",
+        epilog="Exit code: 0 if all is well, 1 if something deserves a warning, 2 if something fails: no connection, a "
+        "read that could write, settings that can't be used.",
+    )
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+    add_flags(doctor)
     settings = commands.add_parser("settings", help="print the settings in force and where each came from")
     add_flags(settings)
     settings.add_argument("--json", action="store_true", help="as JSON")
@@ -70,7 +83,7 @@ def _load(options: argparse.Namespace) -> Loaded:
     return load(chosen_flags(options), os.environ)
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _serve(options: argparse.Namespace) -> int:
     reload = functools.partial(_load, options)
     settings = reload().settings
 
@@ -83,24 +96,49 @@ def _serve(options: argparse.Namespace) -> None:
     from coldquery.serve import serve  # noqa: PLC0415
 
     asyncio.run(serve(reload), loop_factory=uvloop.new_event_loop)
+    return 0
 
 
-def _settings(options: argparse.Namespace) -> None:
+def _doctor(options: argparse.Namespace) -> int:
+    loaded = _load(options)
+
+    from coldquery.telemetry.logging import configure  # noqa: PLC0415 - see the head of this module
+
+    # What is odd is in the report: the warnings of a pool that throws a tried connection away are not for people.
+    configure("error", loaded.settings.log_format)
+
+    import uvloop  # noqa: PLC0415
+
+    from coldquery import doctor  # noqa: PLC0415
+    from coldquery.database import open_database  # noqa: PLC0415
+
+    async def examine() -> list[doctor.Check]:
+        async with open_database(loaded.settings) as database:
+            return await doctor.examine(loaded, database)
+
+    checks = asyncio.run(examine(), loop_factory=uvloop.new_event_loop)
+    print(doctor.as_json(checks) if options.json else doctor.as_text(checks))
+    return doctor.exit_code(checks)
+
+
+def _settings(options: argparse.Namespace) -> int:
     rows = describe(_load(options))
     print(json.dumps([row._asdict() for row in rows], indent=2) if options.json else table(rows))
+    return 0
 
 
-def _sessions(options: argparse.Namespace) -> None:
+def _sessions(options: argparse.Namespace) -> int:
     from coldquery.control.client import evict, list_sessions  # noqa: PLC0415 - see the head of this module
     from coldquery.control.table import sessions_table  # noqa: PLC0415
 
     if options.action == "evict":
         pid = evict(options.short_id, options.gateway)
         print(f"Session {options.short_id} of gateway {pid} ends; what it has not committed is rolled back.")
-        return
+        return 0
     listing = list_sessions(options.gateway)
     rows = [{"gateway": pid, **session} for pid, sessions in listing.items() for session in sessions]
     print(json.dumps(rows, indent=2) if options.json else sessions_table(listing))
+    return 0
 
 
 if __name__ == "__main__":

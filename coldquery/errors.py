@@ -56,7 +56,8 @@ CATALOGUE: dict[Code, Entry] = {
         "Correct the argument that the message names and call again.",
     ),
     Code.STATEMENT_NOT_ALLOWED: Entry(
-        "The SQL holds no statement, several, or one that can't run where it was asked for.",
+        "The SQL holds no statement, several, one that can't run where it was asked for, or a call that has no place "
+        "in a read. Nothing was run.",
         "Send exactly one statement for each call.",
     ),
     Code.WRITE_DENIED: Entry(
@@ -166,6 +167,8 @@ CATALOGUE: dict[Code, Entry] = {
 class Cause:
     """PostgreSQL's own words on a failed statement, each as the server sent it.
 
+    `hint` is ours where PostgreSQL gave none; `excerpt` shows `position` (in characters, from 1) in the caller's text.
+
     Source: https://www.postgresql.org/docs/current/protocol-error-fields.html
     """
 
@@ -173,6 +176,7 @@ class Cause:
     detail: str | None = None
     hint: str | None = None
     position: int | None = None
+    excerpt: str | None = None
     constraint: str | None = None
     table: str | None = None
     column: str | None = None
@@ -195,9 +199,13 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, part of the in
 
     Attributes:
         session: the session that refused, in its wire form, where it was a session.
+        notices: what PostgreSQL had said before it refused, in their wire form.
+        sql: the statement that PostgreSQL refused. Not for the wire, nor for any log.
     """
 
     session: Mapping[str, Any] | None = None
+    notices: Mapping[str, Any] | None = None
+    sql: str | None = None
 
     def __init__(
         self,
@@ -261,14 +269,17 @@ _REFERENCE_HEAD = """\
 A call that fails answers with `isError: true` and this, as structured content and as the same in text:
 
 ```json
-{"error": {"code": "sql_error", "message": "column \\"nam\\" does not exist", "sqlstate": "42703",
-           "hint": "Perhaps you meant to reference the column \\"customers.name\\".", "position": 8,
-           "next": "Look the name up in information_schema.tables or information_schema.columns, then call again."}}
+{"error": {"code": "sql_error", "message": "relation \\"shop.prodcuts\\" does not exist", "sqlstate": "42P01",
+           "hint": "There is shop.products.", "position": 15,
+           "excerpt": "LINE 1: SELECT * FROM shop.prodcuts\\n                      ^",
+           "next": "Correct the name and call again; information_schema has them all."}}
 ```
 
 `code`, `message` and `next` are always there. `sqlstate`, `detail`, `hint`, `position`, `constraint`, `table` and
-`column` are PostgreSQL's own words, where it was PostgreSQL that refused. `retryable: true` says that the same call may
-succeed later, and `retry_after_s` when. Branch on `code` (and `sqlstate`): they are stable; the texts are for reading.
+`column` are PostgreSQL's own words, where it was PostgreSQL that refused; `hint` is ours where it gave none, and
+`excerpt` shows the position in your SQL. `notices` beside `error` are what PostgreSQL said before. `retryable: true`
+says that the same call may succeed later, and `retry_after_s` when. Branch on `code` (and `sqlstate`): they are stable;
+the texts are for reading.
 
 | code | meaning | next step | retryable |
 | --- | --- | --- | --- |"""

@@ -10,16 +10,18 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 import structlog
 
 from actors import Clock, LoopClock
 from coldquery.errors import Code, Refusal
 from coldquery.policy import check_explained, check_lone_write, check_operation, check_read
+from coldquery.postgres.answer import Limits, Result
 from coldquery.postgres.availability import Availability, Up
-from coldquery.postgres.connection import Limits, Result
+from coldquery.postgres.catalog.nearest import missing
 from coldquery.postgres.pool import Job, Pool
 from coldquery.postgres.syntax import understand
 from coldquery.postgres.target import Target
@@ -39,6 +41,8 @@ _log = structlog.get_logger(__name__)
 # From the end of the drain to the point where nobody waits any longer for what does not end.
 KILL_TIMEOUT_S = 5.0
 RESTART_AFTER_S = 2.0
+# How long to look for names like one that was not found.
+NEAREST_TIMEOUT_MS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,20 @@ class Caller:
 
     principal: str
     client: str | None = None
+
+
+class Wanted(TypedDict, total=False):
+    """What a call asks for beside the default.
+
+    Attributes:
+        max_rows: how many rows at most; the setting `max_rows` when None.
+        timeout_ms: how long PostgreSQL may work on each statement; the setting `statement_timeout_ms` when None.
+        keyed: rows are sent as objects, which takes more bytes of the setting `max_bytes`.
+    """
+
+    max_rows: int | None
+    timeout_ms: int | None
+    keyed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +130,13 @@ class Gateway:
         self.settings = settings
         self.availability = Availability(reader, revive)
         clock = clock or LoopClock()
-        self._writer = writer or reader
-        self._reads = Pool(reader, settings.read_pool_size, settings.pool_acquire_timeout_s)
-        self._writes = Pool(self._writer, settings.write_pool_size, settings.pool_acquire_timeout_s)
-        bounds = _bounds(settings)
-        self._sessions = SessionRoot(self._writer, bounds, clock, tag)
+        writer = writer or reader
+        self._writer = writer.bounded(settings)
+        wait_s = settings.pool_acquire_timeout_s
+        self._reads = Pool(reader.bounded(settings), settings.read_pool_size, wait_s)
+        self._writes = Pool(self._writer, settings.write_pool_size, wait_s)
+        bounds = SessionLimits.of(settings)
+        self._sessions = SessionRoot(writer, bounds, clock, tag)
         self.reaper = Reaper(self._sessions, bounds, clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._phase: Phase = "serving"
@@ -141,23 +161,20 @@ class Gateway:
         self,
         sql: str,
         params: Sequence[Any] = (),
-        *,
-        max_rows: int | None = None,
-        timeout_ms: int | None = None,
+        **wanted: Unpack[Wanted],
     ) -> Answer:
         """Run one statement where PostgreSQL refuses writes.
 
         Args:
             sql: exactly one statement.
             params: a JSON value for each of $1, $2, …
-            max_rows: how many rows at most; the setting `max_rows` when None.
-            timeout_ms: how long PostgreSQL may work on it; the setting `statement_timeout_ms` when None.
+            **wanted: what the call asks for beside the default.
 
         Raises:
             Refusal: for every failure, as the catalogue says.
         """
         self._require_serving()
-        read = Read(sql, params, self.limits(max_rows), self.time_limit_ms(timeout_ms))
+        read = Read(sql, params, *self._bounds(wanted))
         check_read(sql)
         return await self._timed(self._reads, read)
 
@@ -184,9 +201,7 @@ class Gateway:
         self,
         sql: str,
         params: Sequence[Any] = (),
-        *,
-        max_rows: int | None = None,
-        timeout_ms: int | None = None,
+        **wanted: Unpack[Wanted],
     ) -> Answer | Committed:
         """Run one statement and commit it before this returns.
 
@@ -201,32 +216,28 @@ class Gateway:
         check_lone_write(sql)
         statement = understand(sql)
         if not (statement.is_refused_in_a_block or statement.ends_transactions):
-            return await self._commit((operation,), Begin(), max_rows, timeout_ms)
-        limits, timeout_ms = self.limits(max_rows), self.time_limit_ms(timeout_ms)
-        return await self._timed(self._writes, LoneWrite(operation, limits, timeout_ms, self._writer))
+            return await self._commit((operation,), Begin(), wanted)
+        return await self._timed(self._writes, LoneWrite(operation, *self._bounds(wanted), self._writer))
 
     async def transact(
         self,
         operations: Sequence[Operation],
         options: Begin | None = None,
-        *,
-        max_rows: int | None = None,
-        timeout_ms: int | None = None,
+        **wanted: Unpack[Wanted],
     ) -> Committed:
         """Run statements as one transaction: all of them are committed when this returns, or none.
 
         Args:
             operations: at least one.
             options: how the transaction is to be.
-            max_rows: as in `read`, for each.
-            timeout_ms: as in `read`, for each.
+            **wanted: as in `read`, for each.
 
         Raises:
             Refusal: nothing was kept, but for `commit_unknown`.
         """
         self._require_serving()
         check_all(operations, check_operation)
-        return await self._commit(tuple(operations), options or Begin(), max_rows, timeout_ms)
+        return await self._commit(tuple(operations), options or Begin(), wanted)
 
     # In sessions.
 
@@ -250,11 +261,7 @@ class Gateway:
         Raises:
             Refusal: `session` tells how the session is then, where it lives.
         """
-        try:
-            return await self._sessions.ask(caller.principal, session_id, command)
-        except Refusal as refusal:
-            self._suspect(refusal)
-            raise
+        return await self._told(self._sessions.ask(caller.principal, session_id, command))
 
     def sessions(self, principal: str | None = None) -> tuple[SessionInfo, ...]:
         """The open sessions, oldest first: all, or one principal's."""
@@ -270,8 +277,8 @@ class Gateway:
 
     # What a call may ask for.
 
-    def limits(self, max_rows: int | None) -> Limits:
-        """How much of an answer is sent: what the call asked for, within the settings.
+    def limits(self, max_rows: int | None = None, *, keyed: bool = False) -> Limits:
+        """How much of an answer is sent: what the call asked for, within the settings. See `Wanted`.
 
         Raises:
             Refusal: it asked for too much.
@@ -281,6 +288,7 @@ class Gateway:
             max_rows=_within("max_rows", max_rows, settings.max_rows, settings.max_rows_limit),
             max_bytes=settings.max_bytes,
             max_cell_bytes=settings.max_cell_bytes,
+            keyed=keyed,
         )
 
     def time_limit_ms(self, timeout_ms: int | None) -> int:
@@ -307,12 +315,13 @@ class Gateway:
         Sessions keep their connections and their limits; those to come get the new database, and the old limits.
         """
         self.settings = settings
-        self._writer = writer or reader
+        writer = writer or reader
+        self._writer = writer.bounded(settings)
         self.availability.retarget(reader)
-        self._sessions.retarget(self._writer)
+        self._sessions.retarget(writer)
         wait_s = settings.pool_acquire_timeout_s
         await asyncio.gather(
-            self._reads.swap(reader, settings.read_pool_size, wait_s),
+            self._reads.swap(reader.bounded(settings), settings.read_pool_size, wait_s),
             self._writes.swap(self._writer, settings.write_pool_size, wait_s),
         )
 
@@ -347,27 +356,45 @@ class Gateway:
 
     # Inner.
 
+    def _bounds(self, wanted: Wanted) -> tuple[Limits, int]:
+        limits = self.limits(wanted.get("max_rows"), keyed=wanted.get("keyed", False))
+        return limits, self.time_limit_ms(wanted.get("timeout_ms"))
+
     async def _timed(self, pool: Pool, job: Job[Result]) -> Answer:
         started = time.perf_counter()
         result = await self._on_pool(pool, job)
         return Answer(result, (time.perf_counter() - started) * 1000)
 
-    async def _commit(
-        self, operations: tuple[Operation, ...], options: Begin, max_rows: int | None, timeout_ms: int | None
-    ) -> Committed:
+    async def _commit(self, operations: tuple[Operation, ...], options: Begin, wanted: Wanted) -> Committed:
         started = time.perf_counter()
-        limits, timeout_ms = self.limits(max_rows), self.time_limit_ms(timeout_ms)
+        limits, timeout_ms = self._bounds(wanted)
         write = Write(operations, limits, timeout_ms, options, self._sessions.limits, self._writer)
         written = await self._on_pool(self._writes, write)
         return Committed(written.results, written.xid, (time.perf_counter() - started) * 1000)
 
     async def _on_pool[T](self, pool: Pool, job: Job[T]) -> T:
         self.availability.require()
+        return await self._told(pool.run(job))
+
+    async def _told[T](self, work: Awaitable[T]) -> T:
+        """Wait for it; if it is refused, look what that means for others, and say what may have been meant."""
         try:
-            return await pool.run(job)
+            return await work
         except Refusal as refusal:
             self._suspect(refusal)
+            await self._name_the_nearest(refusal)
             raise
+
+    async def _name_the_nearest(self, refusal: Refusal) -> None:
+        if (unknown := missing(refusal)) is None:
+            return
+        sql, params = unknown.question
+        question = Read(sql, params, self.limits(None), NEAREST_TIMEOUT_MS)
+        # A kindness, so it takes a moment at most, and may fail.
+        with suppress(Refusal, TimeoutError):
+            async with asyncio.timeout(NEAREST_TIMEOUT_MS / 1000):
+                found = await self._reads.run(question)
+                refusal.cause = replace(refusal.cause, hint=unknown.hint(found.rows))
 
     def _require_serving(self) -> None:
         if self._phase == "draining":
@@ -386,22 +413,6 @@ async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:
         except Exception as error:  # noqa: BLE001 - whatever it is
             _log.error("task_crashed", exc_info=error)
         await asyncio.sleep(RESTART_AFTER_S * random.uniform(0.5, 1.0))  # noqa: S311 - spreads attempts
-
-
-def _bounds(settings: Settings) -> SessionLimits:
-    return SessionLimits(
-        max_sessions=settings.max_sessions,
-        max_sessions_per_principal=settings.max_sessions_per_principal,
-        idle_timeout_s=settings.idle_timeout_s,
-        max_lifetime_s=settings.max_lifetime_s,
-        spare_connections=settings.spare_connections,
-        statement_timeout_ms=settings.statement_timeout_ms,
-        lock_timeout_ms=settings.lock_timeout_ms,
-        commit_timeout_s=settings.commit_timeout_s,
-        reap_interval_s=settings.reap_interval_s,
-        max_blocking_s=settings.max_blocking_s,
-        end_blockers=settings.end_blockers,
-    )
 
 
 def _within(name: str, asked: int | None, default: int, largest: int) -> int:

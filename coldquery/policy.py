@@ -325,6 +325,9 @@ def _check_set_config(statement: Statement, guarded: dict[str, Why]) -> None:
         if call.name != "set_config":
             continue
         name = _literal(call.arguments[0] if call.arguments else None)
+        if name is None and guarded is _GUARDED_SETTINGS:
+            # What a session's statement does to these is noticed after it.
+            continue
         if name is None:
             message = "Which setting set_config() changes can't be seen before it runs."
             step = "Give it the setting's name as a plain string."

@@ -1,13 +1,18 @@
 """Stateless reads: jobs on shared connections, in which PostgreSQL itself refuses writes.
 
-Each read is one statement, by the extended protocol, in a transaction that is READ ONLY and always rolled back. Taking
-a snapshot at once seals it: after that PostgreSQL lets nothing turn the transaction read-write (25001). What survives a
-rollback all the same (advisory locks of the session) is cleaned in the same round trip, before anyone else gets the
-connection and after the caller has the answer.
+Each read is one statement, by the extended protocol, in a transaction that is READ ONLY and always rolled back. Its
+snapshot seals it: after that PostgreSQL lets nothing turn the transaction read-write (25001), and whatever can do more
+than that one thing has a snapshot before it begins. What survives a rollback all the same (advisory locks of the
+session) is cleaned in the same round trip, before anyone else gets the connection and after the caller has the answer.
+
+So one round trip stands before the answer: BEGIN travels with the statement, if the connection has been heard of a
+moment ago and its time limit is the call's. Else it goes ahead, to find out whether the connection still lives while
+nothing of the caller's has been sent.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +20,15 @@ from typing import Any
 import asyncpg
 
 from coldquery.errors import Code, Refusal
-from coldquery.postgres.connection import DEADLINE_MARGIN_S, Connection, Limits, Result
+from coldquery.postgres.answer import Limits, Result
+from coldquery.postgres.connection import DEADLINE_MARGIN_S, Connection
 from coldquery.postgres.outcome import DRIVER_ERRORS, refusal
 
-# The SELECT sets the time limit and takes the snapshot, in one trip with BEGIN.
 # https://www.postgresql.org/docs/current/sql-set-transaction.html
-_BEGIN = "BEGIN READ ONLY; SELECT set_config('statement_timeout', '{}', true)"
+_BEGIN = "BEGIN READ ONLY"
+_LIMIT = "SELECT pg_catalog.set_config('statement_timeout', '{}', true)"
+# So long after the last answer a connection may have died unnoticed.
+FRESH_S = 1.0
 _CLEAN = "ROLLBACK; SELECT pg_advisory_unlock_all()"
 
 
@@ -43,23 +51,30 @@ class Read:
         return Refusal(Code.DEADLINE_EXCEEDED, "PostgreSQL did not answer within the call's deadline.")
 
     async def begin(self, connection: Connection) -> None:
-        """Open a transaction that is sealed read-only."""
-        await connection.execute(_BEGIN.format(self.timeout_ms))
+        """Open a transaction that is sealed read-only, unless that can wait for the statement."""
+        fresh = asyncio.get_running_loop().time() - connection.heard_at < FRESH_S
+        if not fresh or connection.statement_timeout_ms != self.timeout_ms:
+            await connection.execute(self._begin)
 
     async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Result:
         """Run the statement."""
         self._require(wanted)
+        opening = None if connection.is_in_transaction() else _BEGIN
         try:
             try:
-                return await connection.run(self.sql, self.params, self.limits, cached=True)
+                return await connection.run(self.sql, self.params, self.limits, cached=True, opening=opening)
             except asyncpg.InvalidCachedStatementError:
                 # A schema change elsewhere made the kept statement stale, which failed this transaction.
                 connection.forget_statements()
-                await connection.execute("ROLLBACK; " + _BEGIN.format(self.timeout_ms))
+                await connection.execute(f"ROLLBACK; {self._begin}")
                 self._require(wanted)
                 return await connection.run(self.sql, self.params, self.limits, cached=False)
         except DRIVER_ERRORS as error:
-            raise refusal(error) from None
+            raise refusal(error, sql=self.sql, notices=connection.notices) from None
+
+    @property
+    def _begin(self) -> str:
+        return f"{_BEGIN}; {_LIMIT.format(self.timeout_ms)}"
 
     @staticmethod
     def _require(wanted: Callable[[], bool]) -> None:
@@ -69,7 +84,8 @@ class Read:
     async def clean(self, connection: Connection) -> bool:
         """Roll back and let go of advisory locks."""
         if not connection.is_in_transaction():
-            # The statement ended our transaction: it can't have written, but what else it left nobody knows.
-            return False
+            # Either it never began; or the statement ended it: it can't have written, but what else it left nobody
+            # knows.
+            return not connection.executed
         await connection.execute(_CLEAN)
         return True

@@ -6,25 +6,20 @@ import asyncio
 import contextlib
 import gc
 import os
-import re
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
 from typing import override
 
 import structlog
 import uvicorn
-from pydantic import SecretStr
 
 from coldquery import banner
 from coldquery.control.server import serve_control
+from coldquery.database import Database, open_database, tag_of
 from coldquery.errors import StartError
 from coldquery.gateway import Gateway
-from coldquery.postgres.embedded import OWNER, READER, EmbeddedPostgres, Endpoint, default_home
-from coldquery.postgres.provision import load_demo
 from coldquery.postgres.target import Target
 from coldquery.settings import Loaded, Settings
 from coldquery.web.health import health_routes
@@ -34,33 +29,6 @@ MCP_PATH = "/mcp"
 HANDSHAKE_IDLE_S = 1800
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """What is served: the embedded server and where it listens, or neither where the settings name a database."""
-
-    embedded: EmbeddedPostgres | None = None
-    endpoint: Endpoint | None = None
-
-    @property
-    def place(self) -> str:
-        """Where the embedded server's data are, in a line for people; "" for a given database."""
-        return "" if self.embedded is None else self.embedded.describe()
-
-    def dsn(self, role: str) -> str:
-        """How a role reaches the embedded server."""
-        assert self.endpoint is not None  # noqa: S101 - without one the settings have a DSN
-        return self.endpoint.dsn(role)
-
-    async def revive(self) -> None:
-        """Start the embedded server again if it is gone. It runs in a thread: starting waits for processes."""
-        if self.embedded is not None:
-            await asyncio.get_running_loop().run_in_executor(_starter, self.embedded.start)
-
-
-# One thread: a second start waits for the first.
-_starter = ThreadPoolExecutor(1, "embedded-postgres")
 
 
 async def serve(load: Callable[[], Loaded]) -> None:
@@ -75,11 +43,11 @@ async def serve(load: Callable[[], Loaded]) -> None:
     loaded = load()
     settings = loaded.settings
     listener = _listen(settings) if settings.transport == "http" else None
-    async with _database(settings) as database:
-        tag = f"coldquery/{_node()}/{secrets.token_hex(4)}"
+    async with open_database(settings, meanwhile=_import_adapter) as database:
+        tag = tag_of(secrets.token_hex(4))
 
         def targets(settings: Settings) -> tuple[Target, Target]:
-            return _targets(settings, database, tag)
+            return database.targets(settings, tag)
 
         gateway = Gateway(settings, *targets(settings), tag=tag, revive=database.revive)
         # The control socket outlives the sessions, so that an operator can see what holds up a drain.
@@ -157,55 +125,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-@contextlib.asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[Database]:
-    if settings.dsn or settings.reader_dsn:
-        yield Database()
-        return
-    embedded = EmbeddedPostgres(
-        settings.data_dir or default_home(settings.pg_bin),
-        bin_dir=settings.pg_bin,
-        user=os.environ.get("COLDQUERY_PG_USER", "nobody"),
-    )
-    loop = asyncio.get_running_loop()
-    starting = loop.run_in_executor(_starter, _start_embedded, embedded, settings.demo)
-    # While the server starts in its thread, the slowest import is done here.
+def _import_adapter() -> None:
+    """The slowest import, done while the embedded server starts."""
     import coldquery.mcp.server  # noqa: F401, PLC0415
-
-    endpoint = await starting
-    try:
-        yield Database(embedded, endpoint)
-    finally:
-        await loop.run_in_executor(_starter, embedded.stop)
-
-
-def _start_embedded(embedded: EmbeddedPostgres, demo: bool) -> Endpoint:
-    endpoint = embedded.start()
-    if demo:
-        load_demo(endpoint, embedded.bin_dir)
-    return endpoint
-
-
-def _targets(settings: Settings, database: Database, tag: str) -> tuple[Target, Target]:
-    """The database as the role that reads, and as the one that sessions and writes use. One DSN serves for both."""
-    reader = Target(
-        dsn=_secret(settings.reader_dsn or settings.dsn) or database.dsn(READER),
-        password=_secret(settings.password),
-        application_name=f"{tag}/read",
-        connect_timeout_s=settings.connect_timeout_s,
-        settings={"lock_timeout": f"{settings.lock_timeout_ms}ms"},
-    )
-    dsn = _secret(settings.dsn or settings.reader_dsn) or database.dsn(OWNER)
-    return reader, replace(reader, dsn=dsn, application_name=f"{tag}/write")
-
-
-def _secret(value: SecretStr | None) -> str | None:
-    return None if value is None else value.get_secret_value()
-
-
-def _node() -> str:
-    """This machine's name, as far as it fits into an application_name with the rest (63 bytes)."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", socket.gethostname())[:20]
 
 
 def _listen(settings: Settings) -> socket.socket:

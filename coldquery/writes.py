@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from coldquery.errors import Code, Refusal
-from coldquery.postgres.connection import DEADLINE_MARGIN_S, Connection, Limits, Result
+from coldquery.postgres.answer import Limits, Result
+from coldquery.postgres.connection import DEADLINE_MARGIN_S, Connection
 from coldquery.postgres.outcome import DRIVER_ERRORS, refusal
 from coldquery.postgres.target import Target
 from coldquery.sessions.batch import run_all
@@ -132,7 +133,7 @@ class LoneWrite:
         try:
             return await connection.run(self.operation.sql, self.operation.params, self.limits, cached=False)
         except DRIVER_ERRORS as error:
-            raise _unsure(refusal(error)) from None
+            raise _unsure(refusal(error, sql=self.operation.sql, notices=connection.notices)) from None
 
     async def clean(self, connection: Connection) -> bool:
         """Forget everything, as after any write."""

@@ -9,7 +9,7 @@ from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from coldquery.errors import Code, Refusal
-from coldquery.gateway import Gateway
+from coldquery.gateway import Gateway, Wanted
 from coldquery.mcp.arguments import Arguments, Isolation, Takes
 from coldquery.mcp.rendering import answer_result, batch_result, ran_result, transacted_result, written_result
 from coldquery.mcp.tool import GatewayTool
@@ -28,7 +28,7 @@ DESCRIPTION = (
     "2^53, dates and bytea are strings in PostgreSQL's own format."
 )
 
-_LIMITS = ("max_rows", "timeout_ms")
+_ANSWER = ("max_rows", "timeout_ms", "format")
 
 
 class OperationArguments(Arguments):
@@ -53,6 +53,9 @@ class PgQueryArguments(Arguments):
     isolation_level: Annotated[Isolation | None, Field(description="for transaction")] = None
     max_rows: Annotated[int | None, Field(description="default 1000")] = None
     timeout_ms: Annotated[int | None, Field(description="default 30000")] = None
+    format: Annotated[
+        Literal["table", "objects", "csv", "markdown"] | None, Field(description="of rows; default table")
+    ] = None
 
 
 class PgQuery(GatewayTool[PgQueryArguments]):
@@ -60,10 +63,10 @@ class PgQuery(GatewayTool[PgQueryArguments]):
 
     takes: ClassVar[type[Arguments]] = PgQueryArguments
     actions: ClassVar[Mapping[str, Takes]] = {
-        "read": Takes(("sql",), ("params", "session_id", *_LIMITS)),
-        "write": Takes(("sql",), ("params", "session_id", "autocommit", *_LIMITS)),
-        "explain": Takes(("sql",), ("params", "analyze", "session_id", *_LIMITS)),
-        "transaction": Takes(("operations",), ("session_id", "autocommit", "isolation_level", *_LIMITS)),
+        "read": Takes(("sql",), ("params", "session_id", *_ANSWER)),
+        "write": Takes(("sql",), ("params", "session_id", "autocommit", *_ANSWER)),
+        "explain": Takes(("sql",), ("params", "analyze", "session_id", *_ANSWER)),
+        "transaction": Takes(("operations",), ("session_id", "autocommit", "isolation_level", *_ANSWER)),
     }
 
     def __init__(self, gateway: Gateway) -> None:
@@ -82,30 +85,26 @@ class PgQuery(GatewayTool[PgQueryArguments]):
         """Run the SQL and render its rows."""
         if arguments.session_id is not None:
             return await self._in_session(arguments, arguments.session_id)
-        gateway, max_rows, timeout_ms = self._gateway, arguments.max_rows, arguments.timeout_ms
+        gateway, form = self._gateway, arguments.format or "table"
+        wanted: Wanted = {
+            "max_rows": arguments.max_rows,
+            "timeout_ms": arguments.timeout_ms,
+            "keyed": form == "objects",
+        }
         match arguments.action:
             case "read":
-                params = arguments.params or ()
-                return answer_result(
-                    await gateway.read(_sql(arguments), params, max_rows=max_rows, timeout_ms=timeout_ms)
-                )
+                return answer_result(await gateway.read(_sql(arguments), arguments.params or (), **wanted), form)
             case "explain":
-                return answer_result(await gateway.explain(self._explain(arguments)))
+                return answer_result(await gateway.explain(self._explain(arguments)), form)
             case "write":
                 if not arguments.autocommit:
                     raise Refusal(Code.WRITE_DENIED, "A write needs a `session_id`, or `autocommit: true`.")
-                params = arguments.params or ()
-                return written_result(
-                    await gateway.write(_sql(arguments), params, max_rows=max_rows, timeout_ms=timeout_ms)
-                )
+                return written_result(await gateway.write(_sql(arguments), arguments.params or (), **wanted), form)
             case "transaction":
                 if arguments.autocommit is False:
                     raise Refusal(Code.WRITE_DENIED, "Without a `session_id`, action=transaction commits.")
                 options = Begin.model_validate({"isolation_level": arguments.isolation_level})
-                committed = await gateway.transact(
-                    _operations(arguments), options, max_rows=max_rows, timeout_ms=timeout_ms
-                )
-                return transacted_result(committed)
+                return transacted_result(await gateway.transact(_operations(arguments), options, **wanted), form)
 
     async def _in_session(self, arguments: PgQueryArguments, session_id: str) -> ToolResult:
         started = time.perf_counter()
@@ -122,14 +121,14 @@ class PgQuery(GatewayTool[PgQueryArguments]):
                 next="Leave `isolation_level` out, or pass it to pg_tx begin.",
             )
         reply = await self._gateway.ask(self.caller(), session_id, self._command(arguments))
-        duration_ms = (time.perf_counter() - started) * 1000
+        duration_ms, form = (time.perf_counter() - started) * 1000, arguments.format or "table"
         if isinstance(reply, BatchRan):
-            return batch_result(reply.results, duration_ms, reply.echo)
+            return batch_result(reply.results, form, duration_ms, reply.echo)
         assert isinstance(reply, Ran)  # noqa: S101 - the answer to what `_command` makes
-        return ran_result(reply.result, duration_ms, reply.echo, wrote=arguments.action == "write")
+        return ran_result(reply.result, form, duration_ms, reply.echo, wrote=arguments.action == "write")
 
     def _command(self, arguments: PgQueryArguments) -> Command:
-        limits = self._gateway.limits(arguments.max_rows)
+        limits = self._gateway.limits(arguments.max_rows, keyed=arguments.format == "objects")
         timeout_ms = self._gateway.time_limit_ms(arguments.timeout_ms)
         match arguments.action:
             case "read" | "write" as access:
@@ -146,7 +145,7 @@ class PgQuery(GatewayTool[PgQueryArguments]):
             params=tuple(arguments.params or ()),
             analyze=arguments.analyze or False,
             buffers=arguments.analyze or False,
-            limits=self._gateway.limits(arguments.max_rows),
+            limits=self._gateway.limits(arguments.max_rows, keyed=arguments.format == "objects"),
             timeout_ms=self._gateway.time_limit_ms(arguments.timeout_ms),
         )
 

@@ -1,7 +1,8 @@
 """Answers and errors as MCP tool results.
 
-Rows go out once, as one compact JSON text block: structured content would be walked five times on its way and sent a
-second time as text. Errors are small, so they go out as structured content and as the same in text.
+Rows go out once, as compact text: structured content would be walked five times on its way and sent a second time as
+text. In CSV and Markdown they are a text block of their own, before that with all else. Errors are small, so they go
+out as structured content and as the same in text.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from mcp_types import TextContent
 
 from coldquery.errors import Refusal
 from coldquery.gateway import Answer, Committed
-from coldquery.postgres.connection import Result, Truncation
+from coldquery.mcp.formats import Format, escaped_json, rows_of
+from coldquery.postgres.answer import Result, Truncation
 from coldquery.sessions.replies import Echo
 
 _encode = msgspec.json.Encoder().encode
@@ -25,43 +27,47 @@ _NEXT_PAGE = {
 }
 
 
-def answer_result(answer: Answer) -> ToolResult:
-    """Columns, rows as arrays, and what PostgreSQL said, as one JSON text."""
-    return _text(_table(answer.result), answer.duration_ms)
+def answer_result(answer: Answer, form: Format) -> ToolResult:
+    """Rows in the form that was asked for, and what PostgreSQL said."""
+    return _text(_table(answer.result, form), answer.duration_ms)
 
 
-def written_result(written: Answer | Committed) -> ToolResult:
+def written_result(written: Answer | Committed, form: Format) -> ToolResult:
     """The same of a write without a session; with the outcome, where it was a transaction."""
     if isinstance(written, Answer):
-        return _text(_table(written.result, wrote=True), written.duration_ms)
+        return _text(_table(written.result, form, wrote=True), written.duration_ms)
     (result,) = written.results
-    return _text({**_table(result, wrote=True), **_outcome(written)}, written.duration_ms)
+    return _text({**_table(result, form, wrote=True), **_outcome(written)}, written.duration_ms)
 
 
-def transacted_result(committed: Committed) -> ToolResult:
-    """A table for each operation in `results`, and the outcome of all."""
-    tables = [_table(each, wrote=True) for each in committed.results]
+def transacted_result(committed: Committed, form: Format) -> ToolResult:
+    """The same for each operation in `results`, and the outcome of all."""
+    tables = [_table(each, form, wrote=True) for each in committed.results]
     return _text({"results": tables, **_outcome(committed)}, committed.duration_ms)
 
 
-def ran_result(result: Result, duration_ms: float, session: Echo, *, wrote: bool) -> ToolResult:
-    """A table, and how the session is now."""
-    return _text(_table(result, wrote=wrote), duration_ms, session)
+def ran_result(result: Result, form: Format, duration_ms: float, session: Echo, *, wrote: bool) -> ToolResult:
+    """Rows, and how the session is now."""
+    return _text(_table(result, form, wrote=wrote), duration_ms, session)
 
 
-def batch_result(results: Sequence[Result], duration_ms: float, session: Echo) -> ToolResult:
-    """A table for each operation, and how the session is now."""
-    return _text({"results": [_table(each, wrote=True) for each in results]}, duration_ms, session)
+def batch_result(results: Sequence[Result], form: Format, duration_ms: float, session: Echo) -> ToolResult:
+    """Rows for each operation, and how the session is now."""
+    return _text({"results": [_table(each, form, wrote=True) for each in results]}, duration_ms, session)
 
 
 def small_result(body: dict[str, Any]) -> ToolResult:
     """A small answer: structured content, and the same as text."""
-    return ToolResult(content=[TextContent(type="text", text=_encode(body).decode())], structured_content=body)
+    return ToolResult(
+        content=[TextContent(type="text", text=escaped_json(_encode(body)).decode())], structured_content=body
+    )
 
 
 def refusal_result(refusal: Refusal) -> ToolResult:
     """An error result that says the same in structured content and in text."""
     body: dict[str, Any] = {"error": refusal.to_dict()}
+    if refusal.notices is not None:
+        body.update(refusal.notices)
     if refusal.session is not None:
         body["session"] = dict(refusal.session)
     result = small_result(body)
@@ -73,22 +79,25 @@ def _text(body: dict[str, Any], duration_ms: float, session: Echo | None = None)
     body["duration_ms"] = round(duration_ms, 2)
     if session is not None:
         body["session"] = session.to_dict()
-    return ToolResult(content=[TextContent(type="text", text=_encode(body).decode())])
+    # A table in CSV or Markdown is read as it is, and not as a string within JSON.
+    tables = [TextContent(type="text", text=body.pop(form)) for form in ("csv", "markdown") if form in body]
+    return ToolResult(content=[*tables, _block(body)])
+
+
+def _block(body: dict[str, Any]) -> TextContent:
+    return TextContent(type="text", text=escaped_json(_encode(body)).decode())
 
 
 def _outcome(committed: Committed) -> dict[str, str]:
     return {"outcome": "committed", **({"xid": committed.xid} if committed.xid else {})}
 
 
-def _table(result: Result, *, wrote: bool = False) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "columns": [{"name": each.name, "type": each.type} for each in result.columns],
-        "rows": msgspec.Raw(result.rows_json),
-        "row_count": result.row_count,
-        "command": result.command,
-    }
+def _table(result: Result, form: Format, *, wrote: bool = False) -> dict[str, Any]:
+    body: dict[str, Any] = {**rows_of(result, form), "row_count": result.row_count, "command": result.command}
     if result.truncated:
         body["truncated"] = _truncation(result, result.truncated, wrote=wrote)
+    if result.notices:
+        body.update(result.notices.to_dict())
     return body
 
 

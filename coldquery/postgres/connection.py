@@ -1,90 +1,49 @@
 """The gateway's own asyncpg connection: one statement in, its rows, columns and command tag out, within limits.
 
 This is the only module that uses asyncpg's private calls, and the reason why asyncpg is pinned to one minor version.
-tests/integration/test_asyncpg_contract.py says what broke when that changes. They are needed for three things that
+tests/integration/test_asyncpg_contract.py says what broke when that changes. They are needed for four things that
 asyncpg has no public form of: a limited Execute on the unnamed portal (a public cursor leaves a portal open, which
-blocks DDL), the rows with the command tag of one execution, and a cancel request that leaves the true answer to be
-awaited.
+blocks DDL), the rows with the command tag of one execution, a cancel request that leaves the true answer to be awaited,
+and a BEGIN in the same trip as the statement after it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import struct
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cache
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from asyncpg import connect_utils
-from asyncpg.protocol.protocol import BUILTIN_TYPE_NAME_MAP
 
 from coldquery.errors import Code, Refusal
+from coldquery.postgres.answer import Column, Limits, Notices, Page, Result
+from coldquery.postgres.known_types import ATTRIBUTES, Described, KnownTypes
 from coldquery.postgres.outcome import refusal, severity
-from coldquery.postgres.values import cut_cells, encode, to_text
 
 # Rows of the first Execute. Many answers end within it; a larger one is fetched in chunks sized by what has come, since
 # what a chunk holds is in memory before it can be measured.
 FIRST_CHUNK_ROWS = 16
 # Rows that are only counted come so many at once.
 DISCARDED_CHUNK_ROWS = 128
-# A chunk is at most so many times the one before it, so that a few wide rows after many narrow ones stay few.
-CHUNK_GROWTH = 8
 
-# pg_type.typtype: composite, range, multirange. https://www.postgresql.org/docs/current/catalog-pg-type.html
-_WHOLE_AS_TEXT = {b"c", b"r", b"m"}
+# So many statements are kept described. asyncpg keeps 100 prepared.
+MAX_DESCRIBED = 200
+
+# In the place of the statement of an introspection: a name says that it took no unnamed one's place.
+_NOTHING_ASKED = SimpleNamespace(name="nothing")
 
 # A call's deadline lies so much behind PostgreSQL's own limit on its statement, which should fire first.
 DEADLINE_MARGIN_S = 2.0
 RESEND_CANCEL_S = 0.05
 CANCEL_GRACE_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of an answer is wanted: whole rows up to so many, and so many bytes of JSON; cells of so many bytes."""
-
-    max_rows: int
-    max_bytes: int
-    max_cell_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Truncation:
-    """Which limit cut the answer, in rows or bytes. `cell` means that all rows are here but some cells are cut."""
-
-    by: Literal["rows", "bytes", "cell"]
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of an answer: its name as PostgreSQL gave it, be it empty or another's too, and its type."""
-
-    name: str
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The answer to one statement.
-
-    Attributes:
-        columns: in order; empty for a statement that returns no rows.
-        rows: one tuple of JSON-ready values for each row.
-        rows_json: the same rows as compact JSON text, an array of arrays. It was made to measure them, so it is kept.
-        command: the command tag's word or words, such as `SELECT`; "" when the rows were cut before it came.
-        row_count: what the command tag reported; when the rows were cut, how many are here.
-        truncated: which limit cut the answer, or None if it is whole.
-    """
-
-    columns: tuple[Column, ...]
-    rows: list[tuple[Any, ...]]
-    rows_json: bytes
-    command: str
-    row_count: int
-    truncated: Truncation | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +59,10 @@ class Connection(asyncpg.Connection):
 
     Attributes:
         backend: what is at the other end; `Target.connect` asks.
+        notices: what PostgreSQL has said during the last `run` beside its answer; None if nothing.
+        statement_timeout_ms: what it was opened with; None if nothing was said.
+        executed: whether the last `run` came as far as sending something to be executed.
+        heard_at: the event loop's time of the last answer.
     """
 
     if TYPE_CHECKING:  # what asyncpg's stubs leave out
@@ -108,14 +71,32 @@ class Connection(asyncpg.Connection):
         _protocol: Any
         _transport: Any
         _drop_local_statement_cache: Callable[[], None]
+        _execute: Callable[..., Awaitable[Any]]
         _get_statement: Callable[..., Awaitable[Any]]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._types = KnownTypes()
+        self._arrays: dict[int, dict[str, Any]] = {}
+        self._described: dict[Any, tuple[tuple[Column, ...], Described]] = {}
+
     backend: Backend
+    notices: Notices | None = None
+    statement_timeout_ms: int | None = None
+    executed = False
+    heard_at = -math.inf
     _running = False
     _interruption: tuple[asyncio.Future[None], asyncio.Task[None]] | None = None
 
     async def run(
-        self, sql: str, params: Sequence[Any], limits: Limits, *, cached: bool, complete: bool = False
+        self,
+        sql: str,
+        params: Sequence[Any],
+        limits: Limits,
+        *,
+        cached: bool,
+        complete: bool = False,
+        opening: str | None = None,
     ) -> Result:
         """Run one statement by the extended protocol and fetch its rows up to the limits.
 
@@ -129,6 +110,8 @@ class Connection(asyncpg.Connection):
                 schema change elsewhere would fail the statement, and with it the transaction.
             complete: when a limit is reached, count the rows beyond it, so that `command` and `row_count` tell of all.
                 For what has been done anyway: INSERT ... RETURNING and the like.
+            opening: a statement of the gateway's own that begins a transaction, to be run in front, in the same trip
+                where that can be.
 
         Raises:
             Refusal: `invalid_argument` when a parameter does not fit (nothing was run), `cancelled` when `interrupt`
@@ -137,10 +120,13 @@ class Connection(asyncpg.Connection):
             asyncpg.PostgresConnectionError, OSError: the connection broke.
         """
         self._running = True
+        self.notices = None
+        self.executed = False
         try:
-            result = await self._run(sql, params, limits, cached=cached, complete=complete)
+            result = await self._run(sql, params, limits, cached=cached, complete=complete, opening=opening)
         finally:
             self._running = False
+            self.heard_at = asyncio.get_running_loop().time()
             if self._interruption is not None:
                 answered, cancelling = self._interruption
                 answered.set_result(None)
@@ -198,10 +184,6 @@ class Connection(asyncpg.Connection):
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval_s)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes)
 
-    def set_builtin_text_type(self, name: str, encoder: Callable[[Any], str], decoder: Callable[[str], Any]) -> None:
-        """Choose that a built-in type travels as text. `set_type_codec` does more, and takes ten times as long."""
-        self.set_text_type(BUILTIN_TYPE_NAME_MAP[name], name, "pg_catalog", encoder, decoder)
-
     def set_text_type(
         self, oid: int, name: str, schema: str, encoder: Callable[[Any], str], decoder: Callable[[str], Any]
     ) -> None:
@@ -209,27 +191,48 @@ class Connection(asyncpg.Connection):
         settings = self._protocol.get_settings()
         settings.add_python_codec(oid, name, schema, (), "scalar", encoder, decoder, "text")
 
+    def set_like(self, oid: int, name: str, schema: str, like: int, *, as_text: bool = False) -> None:
+        """Choose that a type travels as another one does, in asyncpg's own code."""
+        settings = self._protocol.get_settings()
+        settings.set_builtin_type_codec(oid, name, schema, "scalar", like, "text" if as_text else None)
+
+    def set_array(self, oid: int, name: str, schema: str, element: int) -> None:
+        """Choose that an array travels as asyncpg has it, in binary."""
+        self._arrays[oid] = {
+            **dict.fromkeys(("basetype", "range_subtype", "attrtypoids", "attrnames", "elemtype_name")),
+            "oid": oid,
+            "ns": schema,
+            "name": name.removesuffix("[]"),
+            "kind": b"b",
+            "elemtype": element,
+            "elemdelim": b",",
+        }
+        self._protocol.get_settings().register_data_types([self._arrays[oid]])
+
     def forget_statements(self) -> None:
         """Drop the prepared statements that this connection keeps, after a schema change made one of them stale."""
         self._drop_local_statement_cache()
+        self._described.clear()
 
-    async def _run(self, sql: str, params: Sequence[Any], limits: Limits, *, cached: bool, complete: bool) -> Result:
+    async def _run(
+        self,
+        sql: str,
+        params: Sequence[Any],
+        limits: Limits,
+        *,
+        cached: bool,
+        complete: bool,
+        opening: str | None,
+    ) -> Result:
         statement = await self._get_statement(sql, None, named=not cached and "", use_cache=cached)
+        columns, described = self._described.get(statement) or self._describe(statement)
+        if described.rows:
+            await self._refresh_rows(statement, described.rows)
         if self._interruption is not None:
             raise Refusal(Code.CANCELLED, "The statement was cancelled before it ran.")
         chunk = min(limits.max_rows + 1, FIRST_CHUNK_ROWS)
-        try:
-            answer = await self._protocol.bind_execute(statement, params, "", chunk, True, None)
-        except (asyncpg.DataError, asyncpg.InterfaceError) as error:
-            if severity(error) is not None or self.is_closed():
-                raise
-            types = [_type_name(each) for each in statement._get_parameters()]  # noqa: SLF001
-            raise refusal(error, types) from None
-
-        attributes = statement._get_attributes()  # noqa: SLF001
-        columns = tuple(Column(each.name, _type_name(each.type)) for each in attributes)
-        page = _Page(limits)
-        records, tag, completed = answer
+        page = Page(limits, columns)
+        records, tag, completed = await self._begin(statement, described, params, chunk, opening)
         page.add(records)
         fetched, in_one = len(records), completed
         while not completed and (complete or not page.full):
@@ -249,19 +252,76 @@ class Connection(asyncpg.Connection):
             command=command,
             row_count=len(page.rows) if page.full and not complete else row_count,
             truncated=page.truncation,
+            notices=self.notices,
         )
 
+    async def _begin(
+        self, statement: Any, described: Described, params: Sequence[Any], rows: int, opening: str | None
+    ) -> tuple[list[Any], bytes | None, bool]:
+        """Execute a statement up to so many rows: these, the command tag, and whether that was all."""
+        fitted = described.fit(params)
+        if opening is not None and not statement.name:
+            # The opening would take its place.
+            await self.execute(opening)
+            opening = None
+        self.executed = True
+        if opening is not None:
+            # Nothing comes between this and what `bind_execute` sends: it does so before it first waits.
+            self._transport.write(_unanswered(opening))
+        try:
+            records, tag, completed = await self._protocol.bind_execute(statement, fitted, "", rows, True, None)
+        except asyncpg.InternalClientError:
+            if not self.is_closed():
+                raise
+            # PostgreSQL's last word came just before this was to be sent.
+            raise ConnectionResetError from None
+        except (asyncpg.DataError, asyncpg.PostgresSyntaxError, asyncpg.InterfaceError) as error:
+            if (unfit := described.refused(error)) is not None:
+                raise error from unfit
+            if severity(error) is not None or self.is_closed():
+                raise
+            if opening is not None:
+                # Nothing followed the opening, so its answer is still to come.
+                await self.execute("SELECT 1")
+            raise refusal(error, [each.name for each in described.parameters]) from None
+        # The driver takes the opening's tag for the statement's own, if that has not ended yet.
+        return records, tag, completed and not (opening is not None and tag == b"BEGIN")
+
+    def _describe(self, statement: Any) -> tuple[tuple[Column, ...], Described]:
+        attributes = statement._get_attributes()  # noqa: SLF001
+        columns = tuple(Column(each.name, _type_name(each.type)) for each in attributes)
+        parameters = statement._get_parameters()  # noqa: SLF001
+        found = columns, self._types.describe(parameters, [each.type for each in attributes])
+        if statement.name:  # else nobody keeps it
+            if len(self._described) >= MAX_DESCRIBED:
+                self._described.clear()
+            self._described[statement] = found
+        return found
+
     async def _introspect_types(self, typeoids: Any, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's
-        # asyncpg asks for the types that it meets for the first time. Composites and ranges stay out of its hands: see
-        # values.
-        types, statement = await super()._introspect_types(typeoids, timeout)  # type: ignore[misc]
-        others = []
-        for each in types:
-            if each["kind"] in _WHOLE_AS_TEXT:
-                self.set_text_type(each["oid"], each["name"], each["ns"], to_text, str)
-            else:
-                others.append(each)
-        return others, statement
+        # asyncpg asks for the types that it meets for the first time. What it is told to put in by itself are only
+        # arrays, and all of them again, since each codec that is put in makes it forget them.
+        asked: Any = _NOTHING_ASKED
+        if others := self._types.learn_built_in(typeoids, self):
+            types, asked = await super()._introspect_types(others, timeout)  # type: ignore[misc]
+            self._types.learn(others, types, self)
+        return list(self._arrays.values()), asked
+
+    async def _refresh_rows(self, statement: Any, rows: Iterable[int]) -> None:
+        while stale := self._types.stale(rows):
+            told = await self._execute(ATTRIBUTES, (stale,), 0, None, ignore_custom_codec=True)
+            if changed := self._types.changed(stale, told):
+                types, _ = await self._introspect_types(changed, None)
+                self._protocol.get_settings().register_data_types(types)
+            if not statement.name:
+                statement.mark_unprepared()
+        self._types.settle()
+
+    def _process_log_message(self, fields: dict[str, str], _: str | None) -> None:
+        # What asyncpg's own listeners would be told of in a later turn of the loop, when the answer may be gone.
+        if self._running:
+            self.notices = self.notices or Notices()
+            self.notices.hear(fields)
 
     async def _cancel_until_answered(self, answered: asyncio.Future[None]) -> None:
         loop = asyncio.get_running_loop()
@@ -284,42 +344,18 @@ class Connection(asyncpg.Connection):
             self.terminate()
 
 
-class _Page:
-    """Rows as they come in chunks, kept while they fit the limits."""
+@cache
+def _unanswered(sql: str) -> bytes:
+    """Parse, Bind and Execute of a statement without parameters and rows, without the Sync that asks for an answer.
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._size = 1  # the brackets round the rows, less the comma that the first row needs not
-        self.rows: list[tuple[Any, ...]] = []
-        self.encoded: list[bytes] = []
-        self.truncation: Truncation | None = None
-
-    @property
-    def full(self) -> bool:
-        return self.truncation is not None and self.truncation.by != "cell"
-
-    def add(self, records: Sequence[Any]) -> None:
-        limits = self._limits
-        room = limits.max_rows - len(self.rows)
-        for record in records[:room]:
-            row = tuple(record)
-            text = encode(row)
-            if len(text) > limits.max_cell_bytes and (cut := cut_cells(row, limits.max_cell_bytes)) != row:
-                row, text = cut, encode(cut)
-                self.truncation = Truncation("cell", limits.max_cell_bytes)
-            if self._size + len(text) + 1 > limits.max_bytes:
-                self.truncation = Truncation("bytes", limits.max_bytes)
-                return
-            self._size += len(text) + 1
-            self.rows.append(row)
-            self.encoded.append(text)
-        if len(records) > room:
-            self.truncation = Truncation("rows", limits.max_rows)
-
-    def next_chunk(self, last: int) -> int:
-        """How many rows to ask for next, from the size of those that came."""
-        expected = (self._limits.max_bytes - self._size) * len(self.rows) // self._size + 1
-        return max(1, min(self._limits.max_rows + 1 - len(self.rows), expected, last * CHUNK_GROWTH))
+    Source: https://www.postgresql.org/docs/current/protocol-message-formats.html
+    """
+    bodies = {
+        b"P": b"\0" + sql.encode() + b"\0" + struct.pack("!h", 0),
+        b"B": b"\0\0" + struct.pack("!hhh", 0, 0, 0),
+        b"E": b"\0" + struct.pack("!i", 0),
+    }
+    return b"".join(kind + struct.pack("!i", len(body) + 4) + body for kind, body in bodies.items())
 
 
 def _type_name(kind: asyncpg.Type) -> str:

@@ -10,10 +10,14 @@ from collections.abc import Sequence
 import asyncpg
 
 from coldquery.errors import Cause, Code, Refusal, cut
+from coldquery.postgres.answer import Notices
+from coldquery.postgres.parameters import Unfit
+from coldquery.postgres.position import locate
 
 # The exact code first, then its class (the first two characters).
 _CODES: dict[str, Code] = {
     "25006": Code.READ_ONLY,
+    "25P02": Code.TRANSACTION_ABORTED,
     "40001": Code.SERIALIZATION_FAILURE,
     "40P01": Code.DEADLOCK,
     "42501": Code.PERMISSION_DENIED,
@@ -38,6 +42,8 @@ DRIVER_ERRORS = (
     LookupError,
 )
 
+RETRY_AFTER_S = 1.0
+
 # PostgreSQL repeats values in its words, however long they are.
 MAX_TEXT_LENGTH = 2_000
 
@@ -51,6 +57,12 @@ _WRONG_SETTINGS: dict[str, str] = {
     "3D000": "Create the database, or correct its name in the DSN.",
     "42704": "Create the role, or correct its name in the DSN.",
 }
+
+_TOO_MANY_CONNECTIONS = "53300"
+_MAKE_ROOM = (
+    "Call again later. The operator can make room: `coldquery doctor` compares what PostgreSQL allows with "
+    "`max_sessions` and the pools' sizes."
+)
 
 _CONNECTION_PROBLEMS: dict[type[Exception], str] = {
     TimeoutError: "no answer in time",
@@ -89,6 +101,25 @@ def wrong_setting(error: BaseException) -> str | None:
     return None
 
 
+def unavailable(what: str, why: BaseException | str) -> Refusal:
+    """No connection could be had.
+
+    Args:
+        what: could not be done, as the beginning of a sentence.
+        why: the driver's error, or words for what is none of the driver's.
+    """
+    if isinstance(why, str):
+        return Refusal(Code.DATABASE_UNAVAILABLE, f"{what}: {why}.", retry_after_s=RETRY_AFTER_S)
+    sqlstate = why.sqlstate if isinstance(why, asyncpg.PostgresError) else None
+    return Refusal(
+        Code.DATABASE_UNAVAILABLE,
+        f"{what}: {connection_problem(why)}.",
+        next=_MAKE_ROOM if sqlstate == _TOO_MANY_CONNECTIONS else wrong_setting(why),
+        cause=Cause(sqlstate=sqlstate),
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
 def connection_problem(error: BaseException) -> str:
     """Why no connection could be had, in words without an address book: never the DSN, never a password."""
     if isinstance(error, asyncpg.PostgresError):
@@ -101,16 +132,24 @@ def connection_problem(error: BaseException) -> str:
     return type(error).__name__
 
 
-def refusal(error: BaseException, parameter_types: Sequence[str] = ()) -> Refusal:
+def refusal(
+    error: BaseException, parameter_types: Sequence[str] = (), *, sql: str | None = None, notices: Notices | None = None
+) -> Refusal:
     """The catalogue's form of an error that running a statement raised.
 
     Args:
         error: what asyncpg raised.
         parameter_types: the types that the statement wants, to say what a value does not fit.
+        sql: the statement, to show where in it PostgreSQL found the error.
+        notices: what PostgreSQL had said before.
     """
     match error:
         case asyncpg.PostgresError() if severity(error) is not None:
-            return _from_server(error)
+            refused = _from_server(error)
+            if sql is not None:
+                locate(refused, sql, refused.cause.position)
+            refused.notices = None if notices is None else notices.to_dict()
+            return refused
         case asyncpg.DataError():
             return _unfit_parameter(str(error), parameter_types)
         case asyncpg.InterfaceError() if "argument" in str(error):
@@ -124,6 +163,8 @@ def refusal(error: BaseException, parameter_types: Sequence[str] = ()) -> Refusa
 
 
 def _from_server(error: asyncpg.PostgresError) -> Refusal:
+    if isinstance(error.__cause__, Unfit):
+        return error.__cause__.refusal(Cause(sqlstate=error.sqlstate))
     sqlstate = error.sqlstate or "XX000"
     message = error.message or "PostgreSQL refused the statement"
     code = _CODES.get(sqlstate) or _CODES.get(sqlstate[:2]) or Code.SQL_ERROR
@@ -135,7 +176,7 @@ def _from_server(error: asyncpg.PostgresError) -> Refusal:
     elif sqlstate == "25001" and "read-write mode" in message:
         code = Code.READ_ONLY
     elif sqlstate in {"42P01", "42703"}:
-        step = "Look the name up in information_schema.tables or information_schema.columns, then call again."
+        step = "Correct the name and call again; information_schema has them all."
     elif code is Code.SQL_ERROR and not error.position:
         step = "Correct the statement and call again."
     position = error.position

@@ -19,13 +19,13 @@ from aiorwlock import RWLock
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.connection import Connection
-from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem, is_lost
+from coldquery.postgres.outcome import DRIVER_ERRORS, RETRY_AFTER_S, is_lost, unavailable
 from coldquery.postgres.target import Target
 
 # A job is safe to begin again: a pooled connection may have died unnoticed while it was idle.
 BEGIN_ATTEMPTS = 3
 CLEAN_TIMEOUT_S = 5.0
-RETRY_AFTER_S = 1.0
+_UNREACHED = "PostgreSQL can't be reached"
 
 _log = structlog.get_logger(__name__)
 
@@ -193,7 +193,7 @@ class Pool:
 
     async def _borrow(self, pool: Any, flight: _Flight[Any]) -> _Loan:
         """A connection on which the job has begun."""
-        problem = ""
+        problem: Exception | str = ""
         for _ in range(BEGIN_ATTEMPTS):
             loan = _Loan(pool, await self._acquire(pool))
             flight.connection = loan.connection
@@ -201,14 +201,14 @@ class Pool:
                 with loan.connection.cut_after(self._acquire_timeout_s):
                     await flight.job.begin(loan.connection)
             except Exception as error:  # noqa: BLE001 - nothing of the caller's was sent: tried again, then told
-                problem = connection_problem(error)
+                problem = error
                 await loan.discard()
             except BaseException:
                 await loan.discard()
                 raise
             else:
                 return loan
-        raise _unavailable(problem)
+        raise unavailable(_UNREACHED, problem)
 
     async def _acquire(self, pool: Any) -> Any:
         try:
@@ -221,11 +221,11 @@ class Pool:
                     f"{self._acquire_timeout_s:g} s.",
                     retry_after_s=RETRY_AFTER_S,
                 ) from None
-            raise _unavailable("no answer in time") from None
+            raise unavailable(_UNREACHED, "no answer in time") from None
         except DRIVER_ERRORS as error:
             if self._closed:
                 raise Refusal(Code.SHUTTING_DOWN, "The gateway is stopping and takes no new work.") from None
-            raise _unavailable(connection_problem(error)) from None
+            raise unavailable(_UNREACHED, error) from None
 
 
 class _Flight[T]:
@@ -260,11 +260,3 @@ class _Flight[T]:
             self.connection.interrupt()
         elif self.task is not None:
             self.task.cancel()
-
-
-def _unavailable(problem: str) -> Refusal:
-    return Refusal(
-        Code.DATABASE_UNAVAILABLE,
-        f"PostgreSQL can't be reached: {problem}.",
-        retry_after_s=RETRY_AFTER_S,
-    )

@@ -22,6 +22,9 @@ DATABASE = "coldquery"
 # There is no TCP port: the number is only a part of the socket's name.
 PORT = 5432
 
+# What the scripts call them.
+_ROLES = {"reader": READER, "writer": OWNER, "database": DATABASE}
+
 _PSQL_TIMEOUT_S = 120.0
 
 
@@ -44,11 +47,12 @@ def make_roles(endpoint: Endpoint, bin_dir: Path, marker: Path) -> None:
     Raises:
         StartError: PostgreSQL refused something.
     """
-    script = _read("roles.sql")
+    script = _read("embedded.sql") + _read("roles.sql")
     version = f"{zlib.crc32(script.encode()):08x}\n"
     if marker.exists() and marker.read_text() == version:
         return
-    run_psql(endpoint, bin_dir, SUPERUSER, SUPERUSER, script)
+    names = [f"--set={name}={value}" for name, value in _ROLES.items()]
+    run_psql(endpoint, bin_dir, SUPERUSER, SUPERUSER, script, options=names)
     marker.write_text(version)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import asyncpg
 
 from coldquery.postgres.connection import Backend, Connection
 from coldquery.postgres.values import install_codecs
+from coldquery.settings import Settings
 
 # Text forms that do not depend on the role's or the database's taste, and limits that PostgreSQL holds by itself when
 # the gateway is dead or cut off. Values are PostgreSQL's own words; a setting that the server does not know is left
@@ -49,7 +51,8 @@ class Target:
         password: replaces the DSN's. A secret.
         application_name: what pg_stat_activity shows.
         connect_timeout_s: how long opening a connection may take.
-        settings: session settings beside the gateway's own, such as a statement timeout.
+        settings: session settings beside the gateway's own.
+        statement_timeout_ms: how long a statement may take in PostgreSQL if nothing else is said; None is the role's.
     """
 
     dsn: str = field(repr=False)
@@ -57,6 +60,12 @@ class Target:
     connect_timeout_s: float
     password: str | None = field(default=None, repr=False)
     settings: Mapping[str, str] = field(default_factory=dict)
+    statement_timeout_ms: int | None = None
+
+    def bounded(self, settings: Settings) -> Self:
+        """With the time limits that hold for each statement if its call says nothing else."""
+        limits = {**self.settings, "lock_timeout": f"{settings.lock_timeout_ms}ms"}
+        return replace(self, settings=limits, statement_timeout_ms=settings.statement_timeout_ms)
 
     async def connect(self) -> Connection:
         """Open a connection that speaks our values and carries the backstop limits.
@@ -83,11 +92,15 @@ class Target:
     async def configure(self, connection: Connection) -> None:
         """Set what every connection has, and ask who is at its other end. For one that was reset, too."""
         wanted = {**_SESSION_SETTINGS, **self.settings}
+        if self.statement_timeout_ms is not None:
+            wanted["statement_timeout"] = f"{self.statement_timeout_ms}ms"
         row = await connection.fetchrow(
             _APPLY_SETTINGS, list(wanted), list(wanted.values()), timeout=self.connect_timeout_s
         )
         assert row is not None  # noqa: S101 - a backend that answers is in its own list
         connection.backend = Backend(row["pid"], row["started_us"])
+        connection.statement_timeout_ms = self.statement_timeout_ms
+        connection.heard_at = asyncio.get_running_loop().time()
 
     def pool(self, size: int) -> asyncpg.Pool:
         """A pool that opens its connections on demand, at most `size`. `await` it before use; that connects nowhere.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from coldquery.errors import Refusal
-from coldquery.postgres.connection import Limits, Result
+from coldquery.postgres.answer import Limits, Result
 from coldquery.sessions.commands import Operation
 from coldquery.sessions.held import HeldTransaction
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from coldquery.errors import Refusal
-from coldquery.postgres.connection import Limits
+from coldquery.postgres.answer import Limits
+from coldquery.postgres.position import locate
 
 
 class IsolationLevel(StrEnum):
@@ -93,8 +93,8 @@ class Explain(_Message):
 
     def locate(self, error: Refusal) -> None:
         """Let an error's position count from the beginning of the caller's text."""
-        if error.cause.position is not None:
-            error.cause = replace(error.cause, position=max(error.cause.position - len(self._prefix), 1))
+        position = error.cause.position
+        locate(error, self.sql, None if position is None else max(position - len(self._prefix), 1))
 
     @property
     def _prefix(self) -> str:

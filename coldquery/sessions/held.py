@@ -13,8 +13,9 @@ from typing import Any, Self
 import asyncpg
 
 from coldquery.errors import Code, Refusal
-from coldquery.postgres.connection import Backend, Connection, Limits, Result
-from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem, is_lost, refusal, severity
+from coldquery.postgres.answer import Limits, Result
+from coldquery.postgres.connection import Backend, Connection
+from coldquery.postgres.outcome import DRIVER_ERRORS, is_lost, refusal, severity, unavailable
 from coldquery.postgres.target import Target
 from coldquery.sessions.commands import Begin, Release, RollbackTo, Savepoint
 from coldquery.sessions.commit import settle
@@ -46,6 +47,7 @@ _NO_SUCH_STATEMENT = "26000"
 
 # A spare connection that is slower than this is taken for dead.
 SPARE_TIMEOUT_S = 2.0
+NOT_OPENED = "The session could not be opened"
 
 
 class HeldTransaction:
@@ -99,7 +101,7 @@ class HeldTransaction:
             if connection is None:
                 connection = await _say(sql, await target.connect(), limits.control_timeout_s)
         except DRIVER_ERRORS as error:
-            raise unavailable(connection_problem(error)) from None
+            raise unavailable(NOT_OPENED, error) from None
         finally:
             # Not before: opening the next one would slow this one down.
             spares.refill()
@@ -132,7 +134,7 @@ class HeldTransaction:
         try:
             result = await connection.run(sql, params, limits, cached=False, complete=writes)
         except DRIVER_ERRORS as error:
-            raise await self._failed(error) from None
+            raise await self._failed(error, sql) from None
         if not connection.is_in_transaction():
             # No statement that the policy lets through does that. If one did, its word is all there is to go by.
             words = {"COMMIT": Outcome.COMMITTED, "ROLLBACK": Outcome.ROLLED_BACK}
@@ -300,8 +302,9 @@ class HeldTransaction:
         except DRIVER_ERRORS as error:
             raise await self._failed(error) from None
 
-    async def _failed(self, error: Exception) -> Refusal:
+    async def _failed(self, error: Exception, sql: str | None = None) -> Refusal:
         """Brings the state in line with what PostgreSQL said, and returns what to tell the caller."""
+        notices = self.connection.notices if sql else None
         event = await self._event(error)
         self.state = after(self.state, None, event)
         if isinstance(event, Ended) and event.lost:
@@ -311,7 +314,7 @@ class HeldTransaction:
             )
             lost.retryable = False
             return lost
-        answer = refusal(error)
+        answer = refusal(error, sql=sql, notices=notices)
         if answer.cause.sqlstate == _NO_SUCH_STATEMENT:
             # Something dropped the driver's own prepared statements.
             self.connection.forget_statements()
@@ -335,11 +338,6 @@ class HeldTransaction:
         except DRIVER_ERRORS:
             return Ended(Outcome.ROLLED_BACK, lost=True)
         return NotSent()
-
-
-def unavailable(problem: str) -> Refusal:
-    """No connection for a new session."""
-    return Refusal(Code.DATABASE_UNAVAILABLE, f"The session could not be opened: {problem}.", retry_after_s=1.0)
 
 
 def _limit(timeout_ms: int) -> str:

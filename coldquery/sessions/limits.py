@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
+
+from coldquery.settings import Settings
 
 # PostgreSQL's own limits lie so far behind the gateway's: they are for when the gateway is dead or cut off.
 BACKSTOP_MARGIN_S = 60.0
@@ -52,6 +55,23 @@ class SessionLimits:
     reap_interval_s: float = 10.0
     max_blocking_s: float = 60.0
     end_blockers: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Those that the operator has set."""
+        return cls(
+            max_sessions=settings.max_sessions,
+            max_sessions_per_principal=settings.max_sessions_per_principal,
+            idle_timeout_s=settings.idle_timeout_s,
+            max_lifetime_s=settings.max_lifetime_s,
+            spare_connections=settings.spare_connections,
+            statement_timeout_ms=settings.statement_timeout_ms,
+            lock_timeout_ms=settings.lock_timeout_ms,
+            commit_timeout_s=settings.commit_timeout_s,
+            reap_interval_s=settings.reap_interval_s,
+            max_blocking_s=settings.max_blocking_s,
+            end_blockers=settings.end_blockers,
+        )
 
     def backstops(self, idle_timeout_s: float) -> Mapping[str, str]:
         """The settings by which PostgreSQL holds the limits of one session by itself.

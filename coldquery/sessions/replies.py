@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from coldquery.postgres.connection import Result
+from coldquery.postgres.answer import Result
 
 
 class Outcome(StrEnum):

@@ -28,9 +28,10 @@ from actors import (
 )
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.connection import DEADLINE_MARGIN_S
+from coldquery.postgres.outcome import unavailable
 from coldquery.postgres.target import Target
 from coldquery.sessions.commands import Batch, Begin, Command, Commit, Explain, IsolationLevel, Query
-from coldquery.sessions.held import unavailable
+from coldquery.sessions.held import NOT_OPENED
 from coldquery.sessions.limits import SessionLimits, short_id
 from coldquery.sessions.reaper import ActorFact, Kind, Verdict
 from coldquery.sessions.reasons import CLIENT_GONE, CONNECTION_LOST
@@ -261,9 +262,9 @@ class SessionRoot:
         except TooManyActors as error:
             raise no_slot(error) from None
         except StartTimeout:
-            raise unavailable(f"no answer within {timeout_s:g} s") from None
+            raise unavailable(NOT_OPENED, f"no answer within {timeout_s:g} s") from None
         except ActorStopped:
-            raise unavailable("the connection broke as soon as it was open") from None
+            raise unavailable(NOT_OPENED, "the connection broke as soon as it was open") from None
 
     def _find(self, principal: str, session_id: str) -> ActorRef[Command, Reply]:
         found = self._supervisor.lookup(session_id)

@@ -11,7 +11,9 @@ from typing import ClassVar, assert_never, override
 from actors import Abandoned, Actor, Clock, Phase
 from coldquery.errors import Code, Refusal
 from coldquery.policy import check_explained, check_read, check_session_statement
-from coldquery.postgres.connection import Backend, Result
+from coldquery.postgres.answer import Result
+from coldquery.postgres.connection import Backend
+from coldquery.postgres.outcome import unavailable
 from coldquery.postgres.syntax import understand
 from coldquery.postgres.target import Target
 from coldquery.sessions import status
@@ -29,7 +31,7 @@ from coldquery.sessions.commands import (
     RollbackTo,
     Savepoint,
 )
-from coldquery.sessions.held import READ_ONLY, HeldTransaction, unavailable
+from coldquery.sessions.held import NOT_OPENED, READ_ONLY, HeldTransaction
 from coldquery.sessions.limits import SessionLimits
 from coldquery.sessions.reasons import CONNECTION_LOST, INTERRUPTING, REASON_OF, REASONS
 from coldquery.sessions.replies import BatchRan, Echo, Finished, Inspected, Moved, Ran, Reply
@@ -117,7 +119,7 @@ class SessionActor(Actor[Command, Reply]):
         self._held = await HeldTransaction.begin(self._spares, self._name, self.options, self._limits)
         self._held.connection.add_termination_listener(self._broke)
         if self._held.connection.is_closed():
-            raise unavailable("the connection broke as soon as it was open")
+            raise unavailable(NOT_OPENED, "the connection broke as soon as it was open")
 
     @override
     async def receive(self, command: Command) -> Reply:

@@ -25,7 +25,8 @@ import asyncpg
 from actors import Actor, LoopClock, Supervisor
 from actors import Limits as ActorLimits
 from coldquery.gateway import Gateway
-from coldquery.postgres.connection import Connection, Limits, Result
+from coldquery.postgres.answer import Limits, Result
+from coldquery.postgres.connection import Connection
 from coldquery.postgres.embedded import OWNER, Endpoint
 from coldquery.sessions import Begin, SessionLimits
 from ops.bench.cycles import cycles

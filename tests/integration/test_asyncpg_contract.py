@@ -5,10 +5,12 @@ import inspect
 from typing import Any
 
 import asyncpg
+import pytest
 from asyncpg import connect_utils
 from asyncpg.protocol.protocol import BUILTIN_TYPE_NAME_MAP
 
 from coldquery.postgres import values
+from coldquery.postgres.connection import _unanswered
 from tests.conftest import TestDatabase
 
 # Untyped: these are the names that the stubs leave out.
@@ -57,6 +59,33 @@ async def test_a_limited_execute_returns_rows_then_tag_and_completion(database: 
         connection.terminate()
 
 
+async def test_what_is_written_before_a_bind_is_sent_before_it_and_answered_with_it(database: TestDatabase) -> None:
+    connection: Any = await asyncpg.connect(database.owner_dsn)
+    begin = _unanswered("BEGIN READ ONLY")
+    try:
+        statement = await connection._get_statement("SELECT generate_series(1, 3)", None, named=True, use_cache=False)
+        connection._transport.write(begin)
+        rows, tag, completed = await connection._protocol.bind_execute(statement, (), "", 2, True, None)
+        # The tag and the completion are those of BEGIN.
+        assert (len(rows), tag, completed, connection.is_in_transaction()) == (2, b"BEGIN", True, True)
+        rows, tag, completed = await connection._protocol.execute(statement, "", 9, True, None)
+        assert (len(rows), tag, completed) == (1, b"SELECT 1", True)
+        await connection.execute("ROLLBACK")
+        # Nothing is awaited before it is sent, and a parameter that can't be is told before anything is.
+        typed = await connection._get_statement("SELECT $1::int4", None, named=True, use_cache=False)
+        connection._transport.write(begin)
+        with pytest.raises(asyncpg.DataError):
+            await connection._protocol.bind_execute(typed, ("x",), "", 2, True, None)
+        await connection.execute("SELECT 1")
+        assert connection.is_in_transaction()
+    finally:
+        connection.terminate()
+
+
+def test_a_notice_is_told_at_once() -> None:
+    assert list(inspect.signature(CONNECTION._process_log_message).parameters) == ["self", "fields", "last_query"]
+
+
 async def test_only_errors_of_the_server_carry_a_severity(database: TestDatabase) -> None:
     connection: Any = await asyncpg.connect(database.owner_dsn)
     try:
@@ -86,5 +115,34 @@ async def test_the_transport_gives_its_socket_and_a_termination_is_told(database
         await observer.close()
 
 
-def test_asyncpg_knows_by_name_each_type_that_we_name() -> None:
-    assert set(values._CODECS) <= set(BUILTIN_TYPE_NAME_MAP)
+def test_asyncpg_knows_the_built_in_types_by_the_same_oids() -> None:
+    named = {name: oid for name, oid in BUILTIN_TYPE_NAME_MAP.items() if name in values._OIDS and name != "char"}
+    assert len(named) > 50
+    assert named == {name: values._OIDS[name][0] for name in named}
+
+
+async def test_codecs_are_put_in_and_introspection_tells_of_types(database: TestDatabase) -> None:
+    connection: Any = await asyncpg.connect(database.owner_dsn)
+    try:
+        settings = connection._protocol.get_settings()
+        settings.set_builtin_type_codec(1082, "date", "pg_catalog", "scalar", 25, "text")
+        settings.add_python_codec(1231, "numeric[]", "pg_catalog", (), "scalar", str, str.upper, "text")
+        assert await connection.fetchrow("SELECT DATE '2026-01-31', '{1.5,NULL}'::numeric[]") == (
+            "2026-01-31",
+            "{1.5,NULL}",
+        )
+        await connection.execute("CREATE TYPE pair AS (a int, b text[])")
+        (oid,) = await connection.fetchrow("SELECT 'pair'::regtype::oid")
+        told, statement = await connection._introspect_types([oid], None)
+        assert isinstance(statement.name, str)
+        (pair,) = [each for each in told if each["oid"] == oid]
+        assert (pair["ns"], pair["name"], pair["kind"]) == ("public", "pair", b"c")
+        assert (pair["attrnames"], pair["attrtypoids"], pair["basetype"]) == (["a", "b"], [23, 1009], None)
+        assert [(each["elemtype"], each["elemdelim"]) for each in told if each["oid"] == 1009] == [(25, b",")]
+        assert told.index(pair) == len(told) - 1
+        unnamed = await connection._get_statement("SELECT 1", None, named="", use_cache=False)
+        unnamed.mark_unprepared()
+        rows, _, _ = await connection._protocol.bind_execute(unnamed, (), "", 0, True, None)
+        assert rows == [(1,)]
+    finally:
+        connection.terminate()

@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 
 from coldquery.errors import Code, Refusal
-from coldquery.postgres.connection import Connection, Limits, Truncation
+from coldquery.postgres.answer import Limits, Truncation
+from coldquery.postgres.connection import Connection
 from coldquery.postgres.target import Target
 from tests.conftest import TestDatabase
 

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
 
 from coldquery.errors import Code, Refusal
-from coldquery.postgres.connection import Limits, Result
+from coldquery.postgres.answer import Limits, Result, Truncation
 from coldquery.postgres.pool import Pool
 from coldquery.postgres.target import Target
 from coldquery.reads import Read
 from tests.conftest import TestDatabase
 
+TIMEOUT_MS = 5_000
 LIMITS = Limits(max_rows=1000, max_bytes=1 << 20, max_cell_bytes=1 << 16)
 
 
@@ -21,10 +23,14 @@ def target(dsn: str) -> Target:
     return Target(dsn=dsn, application_name="coldquery/test/read", connect_timeout_s=2)
 
 
-@pytest.fixture
-async def pool(database: TestDatabase) -> AsyncIterator[Pool]:
-    """A pool on the most powerful role there is: the wall must hold even then."""
-    pool = Pool(target(database.superuser_dsn), size=1, acquire_timeout_s=2)
+@pytest.fixture(params=[True, False], ids=["one trip", "two trips"])
+async def pool(database: TestDatabase, request: pytest.FixtureRequest) -> AsyncIterator[Pool]:
+    """A pool on the most powerful role there is: the wall must hold even then.
+
+    With the time limit that its connections have anyway, a read's BEGIN travels with its statement.
+    """
+    limited = replace(target(database.superuser_dsn), statement_timeout_ms=TIMEOUT_MS if request.param else None)
+    pool = Pool(limited, size=1, acquire_timeout_s=2)
     await pool.open()
     yield pool
     await pool.close(timeout_s=2)
@@ -37,11 +43,11 @@ async def observer(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def read(pool: Pool, sql: str, *params: Any, timeout_ms: int = 5_000) -> Result:
+async def read(pool: Pool, sql: str, *params: Any, timeout_ms: int = TIMEOUT_MS) -> Result:
     return await pool.run(Read(sql, params, LIMITS, timeout_ms))
 
 
-async def refused(pool: Pool, sql: str, *params: Any, timeout_ms: int = 5_000) -> Refusal:
+async def refused(pool: Pool, sql: str, *params: Any, timeout_ms: int = TIMEOUT_MS) -> Refusal:
     with pytest.raises(Refusal) as caught:
         await read(pool, sql, *params, timeout_ms=timeout_ms)
     return caught.value
@@ -72,7 +78,6 @@ WRITES = [
     "SELECT set_config('transaction_read_only', 'off', false), wipe()",
     "SELECT wipe()",
     "CALL wipe_and_commit()",
-    "SET TRANSACTION READ WRITE",
 ]
 
 
@@ -113,9 +118,37 @@ async def test_nothing_that_a_read_left_behind_meets_the_next(pool: Pool, sql: s
     assert (await read(pool, LEFTOVERS[sql])).rows == [(0,)]
 
 
+async def test_a_transaction_that_opens_itself_is_over_before_anything_is_written(pool: Pool) -> None:
+    # Policy refuses it. PostgreSQL may obey, as long as nothing else has run in the transaction.
+    try:
+        await read(pool, "SET TRANSACTION READ WRITE")
+    except Refusal as refusal:
+        assert refusal.code is Code.READ_ONLY
+    assert (await read(pool, "SHOW transaction_read_only")).rows == [("on",)]
+
+
 async def test_an_error_leaves_the_connection_usable(pool: Pool) -> None:
     assert (await refused(pool, "SELECT 1/0")).cause.sqlstate == "22012"
     assert (await read(pool, "SELECT 1")).rows == [(1,)]
+
+
+async def test_an_answer_in_several_chunks_is_whole_and_a_cut_one_says_so(pool: Pool) -> None:
+    whole = await read(pool, "SELECT i FROM generate_series(1, 900) AS i")
+    assert (whole.row_count, whole.command, whole.truncated) == (900, "SELECT", None)
+    assert whole.rows == [(i,) for i in range(1, 901)]
+    cut = await read(pool, "SELECT i FROM generate_series(1, 2000) AS i")
+    assert (len(cut.rows), cut.truncated) == (1000, Truncation("rows", 1000))
+    assert (await read(pool, "SELECT 1 WHERE false")).rows == []
+
+
+async def test_a_statement_that_never_ran_costs_no_connection(pool: Pool) -> None:
+    backend = (await read(pool, "SELECT pg_backend_pid()")).rows
+    assert (await refused(pool, "SELEC")).cause.sqlstate == "42601"
+    assert (await refused(pool, "SELECT $1::int", "x")).code is Code.INVALID_ARGUMENT
+    assert (await refused(pool, "SELECT $1::int")).code is Code.INVALID_ARGUMENT
+    assert (await refused(pool, "SELECT $1::date", "no date")).code is Code.INVALID_ARGUMENT
+    assert (await refused(pool, "SELECT 1/0")).cause.sqlstate == "22012"
+    assert (await read(pool, "SELECT pg_backend_pid()")).rows == backend
 
 
 async def test_postgresql_ends_a_read_at_its_time_limit(pool: Pool) -> None:
@@ -232,8 +265,21 @@ async def test_a_schema_change_elsewhere_does_not_break_a_kept_statement(pool: P
 
 async def test_connections_that_died_while_idle_are_replaced_unseen(pool: Pool, observer: Any) -> None:
     pid = (await read(pool, "SELECT pg_backend_pid()")).rows[0][0]
-    await observer.execute(f"SELECT pg_terminate_backend({pid})")
+    await observer.execute(f"SELECT pg_terminate_backend({pid}, 5000)")
+    # What PostgreSQL sent last is still to be read.
+    await asyncio.sleep(0.01)
     assert (await read(pool, "SELECT pg_backend_pid()")).rows[0][0] != pid
+
+
+async def test_a_connection_that_dies_just_as_it_is_used_is_told_as_lost(pool: Pool, observer: Any) -> None:
+    pid = (await read(pool, "SELECT pg_backend_pid()")).rows[0][0]
+    await observer.execute(f"SELECT pg_terminate_backend({pid}, 5000)")
+    try:
+        rows = (await read(pool, "SELECT pg_backend_pid()")).rows
+    except Refusal as refusal:
+        assert (refusal.code, refusal.retryable) == (Code.CONNECTION_LOST, True)
+        rows = (await read(pool, "SELECT pg_backend_pid()")).rows
+    assert rows[0][0] != pid
 
 
 async def test_a_backend_killed_under_a_read_is_told_and_replaced(pool: Pool, observer: Any) -> None:

@@ -61,19 +61,19 @@ def test_the_next_step_lists_the_arguments() -> None:
         (
             {"action": "read"},
             "`sql` is missing.",
-            "action=read takes: sql, params?, session_id?, max_rows?, timeout_ms?.",
+            "action=read takes: sql, params?, session_id?, max_rows?, timeout_ms?, format?.",
         ),
         (
             {"action": "read", "sql": "x", "autocommit": True, "analyze": False},
             "`analyze` has no place in action=read; `autocommit` has no place in action=read.",
-            "action=read takes: sql, params?, session_id?, max_rows?, timeout_ms?.",
+            "action=read takes: sql, params?, session_id?, max_rows?, timeout_ms?, format?.",
         ),
     ],
 )
 def test_each_action_says_what_it_takes(given: dict[str, Any], message: str, step: str) -> None:
     refusal = refused(**given)
     assert refusal.message == message
-    assert refusal.next == "action=read takes: sql, params?, session_id?, max_rows?, timeout_ms?."
+    assert refusal.next == "action=read takes: sql, params?, session_id?, max_rows?, timeout_ms?, format?."
 
 
 def test_what_is_null_counts_as_left_out() -> None:

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from coldquery.errors import CATALOGUE, Code, Refusal
-from coldquery.postgres.outcome import connection_problem, is_lost, refusal, wrong_setting
+from coldquery.postgres.outcome import connection_problem, is_lost, refusal, unavailable, wrong_setting
 
 
 def server_error(sqlstate: str, message: str = "no", severity: str = "ERROR", **fields: str) -> asyncpg.PostgresError:
@@ -131,6 +131,22 @@ def test_why_there_is_no_connection_is_told_without_secrets(error: Exception, wo
     told = connection_problem(error)
     assert words in told
     assert "s3cret" not in told
+
+
+def test_each_reason_for_having_no_connection_has_its_next_step() -> None:
+    steps = {
+        "53300": "coldquery doctor",
+        "28P01": "Check the user and the password",
+        "3D000": "Create the database",
+        "57P03": "Call again after",
+    }
+    for sqlstate, step in steps.items():
+        told = unavailable("It can't be reached", server_error(sqlstate, severity="FATAL"))
+        assert (told.code, told.cause.sqlstate, told.retryable) == (Code.DATABASE_UNAVAILABLE, sqlstate, True)
+        assert step in told.next
+    told = unavailable("It can't be reached", "no answer in time")
+    assert told.message == "It can't be reached: no answer in time."
+    assert told.cause.sqlstate is None
 
 
 def test_only_wrong_settings_are_told_as_such() -> None:

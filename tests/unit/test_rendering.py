@@ -1,15 +1,17 @@
 """Answers and errors as MCP results."""
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
+import pytest
 from fastmcp.tools import ToolResult
 from mcp_types import TextContent
 
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Answer
 from coldquery.mcp.rendering import answer_result, refusal_result
-from coldquery.postgres.connection import Column, Result, Truncation
+from coldquery.postgres.answer import MAX_NOTICES, Column, Notices, Result, Truncation
 
 
 def answer(rows: list[tuple[Any, ...]], truncated: Truncation | None = None) -> Answer:
@@ -26,7 +28,7 @@ def told(result: ToolResult) -> dict[str, Any]:
 
 
 def test_an_answer_is_one_compact_json_text_and_no_structured_content() -> None:
-    result = answer_result(answer([(1,), (2,)]))
+    result = answer_result(answer([(1,), (2,)]), "table")
     assert result.structured_content is None
     (block,) = result.content
     assert isinstance(block, TextContent)
@@ -41,15 +43,42 @@ def test_an_answer_is_one_compact_json_text_and_no_structured_content() -> None:
 
 
 def test_a_cut_answer_says_by_which_limit_and_what_to_do() -> None:
-    for by, words in (("rows", "Page by key"), ("bytes", "fewer columns"), ("cell", "substring")):
-        cut = told(answer_result(answer([(1,)], Truncation(by, 7))))["truncated"]  # type: ignore[arg-type]
+    steps: dict[Literal["rows", "bytes", "cell"], str] = {
+        "rows": "Page by key",
+        "bytes": "fewer columns",
+        "cell": "substring",
+    }
+    for by, words in steps.items():
+        cut = told(answer_result(answer([(1,)], Truncation(by, 7)), "table"))["truncated"]
         assert (cut["by"], cut["limit"]) == (by, 7)
         assert words in cut["next"]
 
 
 def test_a_first_row_that_is_too_large_alone_is_told_as_such() -> None:
-    cut = told(answer_result(answer([], Truncation("bytes", 7))))["truncated"]
+    cut = told(answer_result(answer([], Truncation("bytes", 7)), "table"))["truncated"]
     assert "first row alone" in cut["next"]
+
+
+@pytest.mark.parametrize("form", ["csv", "markdown"])
+def test_csv_and_markdown_are_a_block_of_their_own(form: Literal["csv", "markdown"]) -> None:
+    table, rest = answer_result(answer([(1,)]), form).content
+    assert isinstance(table, TextContent)
+    assert isinstance(rest, TextContent)
+    assert table.text == {"csv": "a\n1\n", "markdown": "| a |\n| --- |\n| 1 |\n"}[form]
+    assert json.loads(rest.text) == {"row_count": 1, "command": "SELECT", "duration_ms": 1.23}
+
+
+def test_notices_are_told_with_the_answer_and_with_the_error() -> None:
+    notices = Notices()
+    for number in range(MAX_NOTICES + 2):
+        notices.hear({"S": "NOTIZ", "V": "NOTICE", "M": f"notice {number}", "H": "a hint"})
+    given = answer([(1,)])
+    body = told(answer_result(Answer(replace(given.result, notices=notices), 1), "table"))
+    assert body["notices"][0] == {"severity": "NOTICE", "message": "notice 0", "hint": "a hint"}
+    assert (len(body["notices"]), body["notices_left_out"]) == (MAX_NOTICES, 2)
+    refusal = Refusal(Code.SQL_ERROR, "no")
+    refusal.notices = notices.to_dict()
+    assert told(refusal_result(refusal))["notices"] == body["notices"]
 
 
 def test_an_error_is_marked_and_says_the_same_twice() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from actors import Clock
 from coldquery.errors import Refusal
-from coldquery.postgres.connection import Limits
+from coldquery.postgres.answer import Limits
 from coldquery.postgres.target import Target
 from coldquery.sessions import Begin, SessionLimits, SessionRoot
 from coldquery.sessions.commands import Commit, Query, Rollback

@@ -24,6 +24,7 @@ async def count(observer: Any) -> int:
     return int(await observer.fetchval("SELECT count(*) FROM t"))
 
 
+@pytest.mark.usefixtures("no_policy")
 @pytest.mark.parametrize(
     "sql", ['SET U&"transaction_read_only" = off', "SELECT set_config('transaction_read_only', 'off', false)"]
 )
@@ -84,6 +85,7 @@ async def test_a_commit_that_comes_too_late_to_be_followed_up_is_not_sent(root: 
     assert await count(observer) == 1
 
 
+@pytest.mark.usefixtures("no_policy")
 async def test_an_encoding_that_sql_changed_is_changed_back(root: SessionRoot, observer: Any) -> None:
     await observer.execute("CREATE TABLE letters (letter text); GRANT ALL ON letters TO PUBLIC")
     session = await Session.begin(root)
@@ -94,6 +96,7 @@ async def test_an_encoding_that_sql_changed_is_changed_back(root: SessionRoot, o
     assert await observer.fetchval("SELECT count(*) FROM letters WHERE letter = 'é'") == 2
 
 
+@pytest.mark.usefixtures("no_policy")
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "EUC_TW", "LATIN1"])
 async def test_an_answer_in_another_encoding_leaves_the_state_true(root: SessionRoot, encoding: str) -> None:
     session = await Session.begin(root)
@@ -318,6 +321,7 @@ async def test_an_error_that_repeats_a_long_value_is_cut(root: SessionRoot) -> N
     assert refusal.message.endswith("…")
 
 
+@pytest.mark.usefixtures("no_policy")
 async def test_a_time_limit_that_sql_changed_in_a_frame_is_set_anew(root: SessionRoot) -> None:
     session = await Session.begin(root, auto_savepoint=True)
     await session.run("SELECT set_config('statement_timeout', '0', true)", timeout_ms=5_000)

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from coldquery.postgres.connection import Limits
+from coldquery.postgres.answer import Limits
 from coldquery.sessions.commands import Batch, Begin, Command, IsolationLevel, Query
 from coldquery.sessions.limits import SessionLimits
 from coldquery.sessions.replies import Echo

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldquery.errors import Code
-from coldquery.postgres.connection import Limits
+from coldquery.postgres.answer import Limits
 from coldquery.sessions.commands import (
     Batch,
     Commit,

@@ -1,0 +1,1 @@
+../../coldquery/postgres/roles.sql
