@@ -51,7 +51,7 @@ _LOCKS = (
 
 _REFUSED_IN_A_READ: dict[str, Why] = {
     "TransactionStmt": _TRANSACTION,
-    **dict.fromkeys(("VariableSetStmt", "DiscardStmt"), _SETTINGS),
+    **dict.fromkeys(("VariableSetStmt", "ConstraintsSetStmt", "DiscardStmt"), _SETTINGS),
     **dict.fromkeys(("ListenStmt", "NotifyStmt", "UnlistenStmt"), _NOTIFICATIONS),
     **dict.fromkeys(("ClosePortalStmt", "DeclareCursorStmt", "FetchStmt"), _PREPARED),
     **dict.fromkeys(("DeallocateStmt", "ExecuteStmt", "PrepareStmt"), _PREPARED),

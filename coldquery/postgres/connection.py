@@ -261,8 +261,9 @@ class Connection(asyncpg.Connection):
         """Execute a statement up to so many rows: these, the command tag, and whether that was all."""
         fitted = described.fit(params)
         if opening is not None and not statement.name:
-            # The opening would take its place.
+            # Whatever comes next takes the place of a statement without a name; it is parsed again where it is bound.
             await self.execute(opening)
+            statement.mark_unprepared()
             opening = None
         self.executed = True
         if opening is not None:

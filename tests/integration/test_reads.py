@@ -141,6 +141,12 @@ async def test_an_answer_in_several_chunks_is_whole_and_a_cut_one_says_so(pool: 
     assert (await read(pool, "SELECT 1 WHERE false")).rows == []
 
 
+async def test_a_text_that_is_too_long_to_be_kept_is_read_all_the_same(pool: Pool) -> None:
+    sql = f"SELECT $1::int, length('{'x' * 20_000}')"
+    for _ in range(2):
+        assert (await read(pool, sql, 7)).rows == [(7, 20_000)]
+
+
 async def test_a_statement_that_never_ran_costs_no_connection(pool: Pool) -> None:
     backend = (await read(pool, "SELECT pg_backend_pid()")).rows
     assert (await refused(pool, "SELEC")).cause.sqlstate == "42601"
