@@ -174,8 +174,8 @@ class Gateway:
             Refusal: for every failure, as the catalogue says.
         """
         self._require_serving()
-        read = Read(sql, params, *self._bounds(wanted))
         check_read(sql)
+        read = Read(sql, params, *self._bounds(wanted), calls_others=understand(sql).calls_others)
         return await self._timed(self._reads, read)
 
     async def explain(self, explain: Explain) -> Answer:

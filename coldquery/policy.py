@@ -68,6 +68,8 @@ _FILES = "reaches the server's file system"
 _LARGE_OBJECTS = "is for writing large objects"
 _LOG_AND_SLOTS = "acts on the write-ahead log or on replication"
 _SERVER = "changes the server's state"
+_PAST_ROLLBACK = "changes tables in a way that no rollback undoes"
+_CONNECTIONS_LOCKS = "takes or frees locks that belong to the connection"
 _REACHING_BEYOND: tuple[tuple[str, str], ...] = (
     (r"(?:query|cursor)_to_xml\w*|ts_stat|crosstab\w*|connectby|xpath_table|dblink\w*", _RUNS_STRINGS),
     (r"pg_(?:terminate|cancel)_backend|pg_log_backend_memory_contexts", _OTHER_BACKENDS),
@@ -80,14 +82,16 @@ _REACHING_BEYOND: tuple[tuple[str, str], ...] = (
     (r"pg_(?:backup_\w+|start_backup|stop_backup|wal_replay_\w+|sync_replication_slots)", _LOG_AND_SLOTS),
     (r"pg_(?:create|copy|drop)_\w+_slot|pg_replication_(?:slot|origin)_\w+|pg_logical_slot_\w+", _LOG_AND_SLOTS),
     (r"pg_drop_replication_slot", _LOG_AND_SLOTS),
+    (r"heap_force_\w+|pg_truncate_visibility_map", _PAST_ROLLBACK),
     (r"pg_(?:reload_conf|rotate_logfile\w*|import_system_collations|nextoid|buffercache_evict\w*)", _SERVER),
+    (r"pg_(?:try_)?advisory_lock(?:_shared)?|pg_advisory_unlock(?:_all|_shared)?", _CONNECTIONS_LOCKS),
     (r"pg_stat_reset\w*|pg_stat_statements_reset|pg_prewarm|autoprewarm\w*", _SERVER),
 )
 _BEYOND = [(re.compile(names), what) for names, what in _REACHING_BEYOND]
 # Where none of these stands in a text, and no identifier is spelt in escapes, none of the functions is called.
 _STEMS = (
     *("_to_xml", "ts_stat", "ts_rewrite", "crosstab", "connectby", "xpath_table", "dblink", "lo_", "loread", "lowrite"),
-    *("pg_", "autoprewarm", 'u&"'),
+    *("pg_", "autoprewarm", "heap_force", 'u&"'),
 )
 _SET_CONFIG = ("set_config", 'u&"')
 # What could not be parsed may still run if none of the names is in it as a word.
@@ -191,6 +195,10 @@ _MAY_END = (
 )
 _EXPLAIN = ("The `sql` begins with EXPLAIN itself.", "Leave EXPLAIN out of it.")
 _SEVERAL = ("The SQL holds several statements; nothing was run.", "Send exactly one statement for each call.")
+_COMMENTS = (
+    "So many comments stand one upon the other that reading them would take PostgreSQL minutes, which nothing stops.",
+    "Leave the comments out.",
+)
 _EMPTY = ("The SQL holds no statement.", "Send one statement.")
 
 _REFUSED_WITHOUT_A_SESSION = {
@@ -199,6 +207,12 @@ _REFUSED_WITHOUT_A_SESSION = {
 }
 # Of these it is the details that say whether they have a place in a session.
 _NEED_THE_PARSER = {"CopyStmt", "DeallocateStmt", "PrepareStmt", "VariableSetStmt"}
+
+
+# PostgreSQL's scanner looks at a whole run of operator characters again at each comment that begins in it.
+_OPERATORS = re.compile(r"[-+*/<>=~!@#%^&|`?]{64,}")
+_FEW_COMMENTS = 64
+_MOST_LOOKS = 1_000_000
 
 
 def check_read(sql: str) -> None:
@@ -274,6 +288,10 @@ def _checked(sql: str) -> Statement:
     """A text that PostgreSQL can take, and that holds one statement as far as can be seen."""
     if "\0" in sql:
         raise Refusal(Code.INVALID_ARGUMENT, "The SQL contains a NUL character, which PostgreSQL can't take.")
+    if sql.count("/*") > _FEW_COMMENTS:
+        looks = (len(run) * run.count("/*") for run in _OPERATORS.findall(sql))
+        if any(each > _MOST_LOOKS for each in looks):
+            raise _refusal(_COMMENTS)
     try:
         statement = understand(sql)
     except UnicodeEncodeError:

@@ -29,17 +29,34 @@ _BEGIN = "BEGIN READ ONLY"
 _LIMIT = "SELECT pg_catalog.set_config('statement_timeout', '{}', true)"
 # So long after the last answer a connection may have died unnoticed.
 FRESH_S = 1.0
-_CLEAN = "ROLLBACK; SELECT pg_advisory_unlock_all()"
+_CLEAN = "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()"
+# A function can leave prepared statements behind, even in place of one that the driver keeps.
+# https://www.postgresql.org/docs/current/view-pg-prepared-statements.html
+_ODD_STATEMENTS = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statement() WHERE from_sql"
+_STALE = (
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.DuplicatePreparedStatementError,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What to read: one statement, its parameters, how much of the answer, and how long it may take in PostgreSQL."""
+    """What to read.
+
+    Attributes:
+        sql: one statement.
+        params: its parameters.
+        limits: how much of the answer.
+        timeout_ms: how long it may take in PostgreSQL.
+        calls_others: a function that it calls may run other statements.
+    """
 
     sql: str
     params: Sequence[Any]
     limits: Limits
     timeout_ms: int
+    calls_others: bool = True
 
     @property
     def time_s(self) -> float:
@@ -63,8 +80,9 @@ class Read:
         try:
             try:
                 return await connection.run(self.sql, self.params, self.limits, cached=True, opening=opening)
-            except asyncpg.InvalidCachedStatementError:
-                # A schema change elsewhere made the kept statement stale, which failed this transaction.
+            except _STALE:
+                # A schema change elsewhere made the kept statement stale, or a function dropped it or took its name.
+                # That failed this transaction.
                 connection.forget_statements()
                 await connection.execute(f"ROLLBACK; {self._begin}")
                 self._require(wanted)
@@ -82,10 +100,10 @@ class Read:
             raise Refusal(Code.CANCELLED, "The caller went away before the statement ran.")
 
     async def clean(self, connection: Connection) -> bool:
-        """Roll back and let go of advisory locks."""
+        """Roll back and let go of advisory locks. Neither minds a rollback, nor do prepared statements."""
         if not connection.is_in_transaction():
             # Either it never began; or the statement ended it: it can't have written, but what else it left nobody
             # knows.
             return not connection.executed
         await connection.execute(_CLEAN)
-        return True
+        return not self.calls_others or await connection.fetchval(_ODD_STATEMENTS) == 0

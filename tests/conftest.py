@@ -16,7 +16,7 @@ import pytest
 
 from coldquery.postgres.embedded import DATABASE, OWNER, READER, SUPERUSER, EmbeddedPostgres, Endpoint
 
-_TEMPLATE = "test_template"
+TEMPLATE = "test_template"
 _numbers = itertools.count(1)
 
 
@@ -71,7 +71,7 @@ def postgres(pg_bin: Path | None) -> Iterator[Endpoint]:
 async def _administrator(postgres: Endpoint) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     connection = await asyncpg.connect(postgres.dsn(SUPERUSER, SUPERUSER), timeout=10)
     # A copy that nobody connects to, since a database in use can't be a template.
-    await connection.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE {DATABASE}")
+    await connection.execute(f"CREATE DATABASE {TEMPLATE} TEMPLATE {DATABASE}")
     yield connection
     await connection.close(timeout=10)
 
@@ -82,7 +82,7 @@ async def database(
 ) -> AsyncIterator[TestDatabase]:
     """A fresh database with the gateway's roles and privileges, dropped after the test."""
     name = f"test_{next(_numbers)}"
-    await _administrator.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} OWNER {OWNER}")
+    await _administrator.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {OWNER}")
     # Privileges on the database itself do not come with a template.
     await _administrator.execute(
         f"REVOKE ALL ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {READER}"

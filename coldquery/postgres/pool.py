@@ -61,21 +61,27 @@ class Job[T](Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Generation:
-    """A pool and its gate: a job holds the reader side while it uses the pool, closing takes the writer side."""
+    """A pool and its gate: a job holds the reader side while it uses the pool, closing takes the writer side.
+
+    Attributes:
+        lent: how many of its connections jobs have now, those included that are cut off already.
+    """
 
     pool: asyncpg.Pool
     gate: RWLock
+    lent: int = 0
 
 
 class _Loan:
     """A pool's connection while one job has it."""
 
-    __slots__ = ("_pool", "_proxy", "connection")
+    __slots__ = ("_generation", "_proxy", "connection")
 
-    def __init__(self, pool: Any, proxy: Any) -> None:
-        self._pool = pool
+    def __init__(self, generation: _Generation, proxy: Any) -> None:
+        generation.lent += 1
+        self._generation = generation
         self._proxy = proxy
         self.connection: Connection = proxy.bare
 
@@ -89,14 +95,19 @@ class _Loan:
             if not is_lost(error):
                 _log.warning("connection_discarded", reason=type(error).__name__)
         finally:
-            if not clean:
-                self.connection.terminate()
-            await self._pool.release(self._proxy)
+            await self._release(keep=clean)
 
     async def discard(self) -> None:
         """Throw the connection away; the pool opens another when it is needed."""
-        self.connection.terminate()
-        await self._pool.release(self._proxy)
+        await self._release(keep=False)
+
+    async def _release(self, *, keep: bool) -> None:
+        if not keep:
+            self.connection.terminate()
+        try:
+            await self._generation.pool.release(self._proxy)
+        finally:
+            self._generation.lent -= 1
 
 
 class Pool:
@@ -179,7 +190,7 @@ class Pool:
         generation = self._generation
         try:
             async with generation.gate.reader_lock:
-                loan = await self._borrow(generation.pool, flight)
+                loan = await self._borrow(generation, flight)
                 try:
                     flight.land(await flight.job.run(loan.connection, flight.is_wanted))
                 finally:
@@ -191,11 +202,11 @@ class Pool:
             _log.error("job_crashed", job=type(flight.job).__name__, exc_info=error)
             flight.fail(Refusal(Code.INTERNAL, "The call failed by a defect of the gateway."))
 
-    async def _borrow(self, pool: Any, flight: _Flight[Any]) -> _Loan:
+    async def _borrow(self, generation: _Generation, flight: _Flight[Any]) -> _Loan:
         """A connection on which the job has begun."""
         problem: Exception | str = ""
         for _ in range(BEGIN_ATTEMPTS):
-            loan = _Loan(pool, await self._acquire(pool))
+            loan = _Loan(generation, await self._acquire(generation))
             flight.connection = loan.connection
             try:
                 with loan.connection.cut_after(self._acquire_timeout_s):
@@ -210,15 +221,14 @@ class Pool:
                 return loan
         raise unavailable(_UNREACHED, problem)
 
-    async def _acquire(self, pool: Any) -> Any:
+    async def _acquire(self, generation: _Generation) -> Any:
         try:
-            return await pool.acquire(timeout=self._acquire_timeout_s)
+            return await generation.pool.acquire(timeout=self._acquire_timeout_s)
         except TimeoutError:
-            if pool.get_size() >= pool.get_max_size():
+            if generation.lent >= (size := generation.pool.get_max_size()):
                 raise Refusal(
                     Code.POOL_EXHAUSTED,
-                    f"None of the {pool.get_max_size()} connections for this came free within "
-                    f"{self._acquire_timeout_s:g} s.",
+                    f"None of the {size} connections for this came free within {self._acquire_timeout_s:g} s.",
                     retry_after_s=RETRY_AFTER_S,
                 ) from None
             raise unavailable(_UNREACHED, "no answer in time") from None

@@ -32,13 +32,16 @@ _SESSION_SETTINGS = {
 
 # One query for all, after connecting: startup parameters would be refused by a PgBouncer in between.
 # Settings differ between majors, so only those that the server knows are set. The functions are those under the views
-# pg_settings and pg_stat_activity, which would take longer than all the rest of connecting.
+# pg_settings and pg_stat_activity, which would take longer than all the rest of connecting. All names are qualified,
+# since the role's search_path may lead elsewhere first.
 _APPLY_SETTINGS = """
-SELECT a.pid, (extract(epoch FROM a.backend_start) * 1000000)::bigint AS started_us, (
-    SELECT count(set_config(w.name, w.value, false))
-    FROM unnest($1::text[], $2::text[]) AS w (name, value) WHERE current_setting(w.name, true) IS NOT NULL
+SELECT a.pid, (pg_catalog.date_part('epoch', a.backend_start) * 1000000)::pg_catalog.int8 AS started_us, (
+    SELECT pg_catalog.count(pg_catalog.set_config(w.name, w.value, false))
+    FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]))
+        AS w (name, value)
+    WHERE pg_catalog.current_setting(w.name, true) IS NOT NULL
 )
-FROM pg_stat_get_activity(pg_backend_pid()) AS a
+FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS a
 """
 
 

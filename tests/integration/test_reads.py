@@ -118,6 +118,31 @@ async def test_nothing_that_a_read_left_behind_meets_the_next(pool: Pool, sql: s
     assert (await read(pool, LEFTOVERS[sql])).rows == [(0,)]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "EXECUTE 'PREPARE left_behind AS SELECT 1'",
+        "EXECUTE 'DEALLOCATE ALL'; EXECUTE 'PREPARE __asyncpg_stmt_1__ AS SELECT 666'",
+    ],
+)
+async def test_a_connection_with_statements_of_a_function_is_thrown_away(pool: Pool, observer: Any, body: str) -> None:
+    await observer.execute(
+        f"CREATE FUNCTION meddle() RETURNS int LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN 1; END $$"
+    )
+    backend = (await read(pool, "SELECT pg_backend_pid()")).rows
+    await read(pool, "SELECT meddle()")
+    assert (await read(pool, "SELECT pg_backend_pid()")).rows != backend
+
+
+async def test_a_read_whose_kept_statement_was_dropped_is_answered(pool: Pool, observer: Any) -> None:
+    await observer.execute(
+        "CREATE FUNCTION drop_all() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DEALLOCATE ALL'; RETURN 1; END $$"
+    )
+    for _ in range(2):
+        assert (await read(pool, "SELECT 5")).rows == [(5,)]
+        await read(pool, "SELECT drop_all()")
+
+
 async def test_a_transaction_that_opens_itself_is_over_before_anything_is_written(pool: Pool) -> None:
     # Policy refuses it. PostgreSQL may obey, as long as nothing else has run in the transaction.
     try:

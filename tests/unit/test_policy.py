@@ -80,6 +80,18 @@ def test_everything_else_is_left_to_postgresql(sql: str) -> None:
     check_read(sql)
 
 
+@pytest.mark.parametrize("sql", ["SELECT 1 " + "/*" * 10_000, "/*" * 9_000 + "*/" * 9_000, "/**/" * 9_000 + "SELECT 1"])
+def test_comments_that_take_postgresql_minutes_to_read_are_refused(sql: str) -> None:
+    assert "comments" in refused(sql).message
+
+
+@pytest.mark.parametrize(
+    "sql", ["/*" + "*" * 5_000 + "*/ SELECT 1", "/* a */ " * 5_000 + "SELECT 1", "/**/" * 60 + "SELECT 1"]
+)
+def test_ordinary_comments_are_let_through(sql: str) -> None:
+    check_read(sql)
+
+
 @pytest.mark.parametrize(
     ("sql", "word"),
     [
@@ -100,6 +112,8 @@ def test_everything_else_is_left_to_postgresql(sql: str) -> None:
         ("SELECT set_config('transaction_read_only', 'off', true)", "set_config('transaction_read_only'"),
         ("SELECT set_config('transaction_' || 'read_only', 'off', true)", "can't be seen"),
         ("SELECT set_config(setting_name => 'ROLE', new_value => 'x', is_local => true)", "set_config('role'"),
+        ("SELECT heap_force_kill('t'::regclass, ARRAY['(0,1)']::tid[])", "no rollback undoes"),
+        ("SELECT pg_try_advisory_lock(1)", "belong to the connection"),
         ("ANALYZE t", "ANALYZE is work"),
         ("DO $$ BEGIN END $$", "DO runs a program"),
         ("LOCK t", "keeps no locks"),
@@ -122,6 +136,7 @@ def test_what_only_the_policy_can_refuse_in_a_read_is_refused(sql: str, word: st
         "SELECT pg_read_file FROM t",
         "SELECT 1 AS dblink",
         "SELECT lo_get(1)",
+        "SELECT pg_try_advisory_xact_lock(1)",
         "SELECT ts_rewrite('a'::tsquery, 'a'::tsquery, 'b'::tsquery)",
         "SELECT hello_world(1), pg_stat_get_activity(1)",
         "SELECT set_config('app.user', $1, true)",

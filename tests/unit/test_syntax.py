@@ -70,6 +70,27 @@ def test_calls_are_found_however_they_are_written(sql: str, names: set[str]) -> 
     assert named(sql) == names
 
 
+@pytest.mark.parametrize(
+    ("sql", "others"),
+    [
+        ("SELECT c.name, count(*) FROM customers AS c GROUP BY 1", False),
+        ("SELECT pg_catalog.lower('x'), now()", False),
+        ("SELECT i FROM generate_series(1, 3) AS i", False),
+        ("SELECT '\"funcname\":[' || upper('x')", False),
+        ("SELECT run('PREPARE x AS SELECT 1')", True),
+        ("SELECT lower(\"run\"('x'))", True),
+        ("SELECT public.lower('x')", True),
+        ('SELECT "we]ird"(1)', True),
+        ("SELECT * FROM ROWS FROM (count(1), run('x'))", True),
+        ("SELECT f.run FROM unnest(ARRAY['x']) AS f", True),
+        ("SELECT ('x'::text).run", True),
+        ("SELECT new syntax of it", True),
+    ],
+)
+def test_a_call_of_anything_but_a_plain_function_is_noticed(sql: str, others: bool) -> None:
+    assert understand(sql).calls_others is others
+
+
 def test_tables_are_named_without_those_of_the_statement_itself() -> None:
     sql = 'WITH own AS (SELECT * FROM shop.orders) INSERT INTO "Odd Name" SELECT * FROM own JOIN shop.orders USING (i)'
     assert set(understand(sql).tables()) == {"shop.orders", "Odd Name"}
@@ -150,7 +171,11 @@ def test_without_the_library_statements_are_known_by_their_first_words(monkeypat
     parser._library.cache_clear()
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert understand("SELECT 'nobody kept this text'") == Statement(
-        "SELECT 'nobody kept this text'", 1, "SelectStmt", problem="there is no parser for this platform"
+        "SELECT 'nobody kept this text'",
+        1,
+        "SelectStmt",
+        problem="there is no parser for this platform",
+        calls_others=True,
     )
     monkeypatch.undo()
     assert understand("SELECT 'nor this'").problem is None

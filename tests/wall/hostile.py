@@ -1,0 +1,853 @@
+"""Reads that mean harm, by what they try. `oversized` holds those that try it by their size."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coldquery.errors import Code
+from tests.wall.entries import BY_EITHER, BY_NAME, BY_POSTGRESQL, HARMLESS, NO_SQL, RUNS, Attack, Hostile, family
+from tests.wall.oversized import OVERSIZED
+
+_SELF = (
+    "format('host=%s port=%s dbname=%s', current_setting('unix_socket_directories'), current_setting('port'),"
+    " current_database())"
+)
+_FAILS: Final = NO_SQL | BY_POSTGRESQL
+_SESSION: Final = "pg_tx begin"
+
+_STACKED = family(
+    "stacked",
+    NO_SQL,
+    {
+        "commit in front": "COMMIT; DELETE FROM account",
+        "rollback in front": "ROLLBACK; DROP TABLE account",
+        "commit behind": "SELECT 1; COMMIT",
+        "commit between": "SELECT 1; COMMIT; DROP TABLE account",
+        "the whole transaction": "COMMIT; BEGIN READ WRITE; DELETE FROM account; COMMIT; BEGIN READ ONLY",
+        "two selects": "SELECT 1; SELECT 2",
+        "write behind": "SELECT 1;DELETE FROM account",
+        "empty ones between": "SELECT 1;;;; ;DELETE FROM account;;",
+        "behind a line comment": "SELECT 1 -- ;\n; DELETE FROM account",
+        "behind a carriage return": "SELECT 1 --\r; DELETE FROM account",
+        "behind a block comment": "SELECT 1 /* ; */ ; DELETE FROM account",
+        "behind a nested comment": "SELECT 1 /* /* */ ; SELECT 2 */ ; DELETE FROM account",
+        "behind an escape string": r"SELECT E'\''; COMMIT; DROP TABLE account; SELECT 1 --'",
+        "behind dollars in an alias": "SELECT 1 AS a$$; COMMIT; DROP TABLE account; SELECT 1 --$$",
+        "behind dollars in a parameter": Attack("SELECT $1$$; COMMIT; DROP TABLE account; --$$", params=(1,)),
+        "behind a backslash in a string": r"SELECT '\'; COMMIT; DROP TABLE account; --'",
+        "behind a quoted name": 'SELECT 1 AS "a""; "; COMMIT; DROP TABLE account',
+        "behind a tagged dollar string": "SELECT $a$ $b$ ; $a$; COMMIT; DROP TABLE account",
+        "behind a dollar tag with letters of elsewhere": "SELECT $ä$ ; $ä$; COMMIT; DROP TABLE account",
+        "behind a string on two lines": "SELECT 'a'\n'b'; COMMIT; DROP TABLE account",
+        "behind a unicode string": r"SELECT U&'\0027'; COMMIT; DROP TABLE account; --'",
+        "behind a national string": "SELECT N'a'; COMMIT; DROP TABLE account",
+        "behind a bit string": "SELECT B'1'; COMMIT; DROP TABLE account",
+        "with a parameter": Attack("SELECT $1::int; DELETE FROM account", params=(1,)),
+        "function body with semicolons": (
+            "SELECT 1; CREATE FUNCTION f() RETURNS int BEGIN ATOMIC DELETE FROM account; SELECT 1; END"
+        ),
+        "copy data in line": "COPY account FROM STDIN;\n5\tmallory\t1\n\\.\n",
+        "psql command": "SELECT 1 \\g | rm -rf /",
+        "psql shell": "\\! touch /tmp/coldquery-wall-psql",
+    },
+)
+
+_TRANSACTION_CONTROL = family(
+    "transaction control",
+    BY_NAME,
+    {
+        "commit": "COMMIT",
+        "commit and chain": "COMMIT AND CHAIN",
+        "commit work": "commit work",
+        "end": "END",
+        "end transaction": "END TRANSACTION AND NO CHAIN",
+        "rollback": "ROLLBACK",
+        "abort": "ABORT",
+        "rollback and chain": "ROLLBACK AND CHAIN",
+        "begin": "BEGIN",
+        "begin read write": "BEGIN TRANSACTION READ WRITE",
+        "start transaction": "START TRANSACTION READ WRITE",
+        "savepoint": "SAVEPOINT a",
+        "rollback to": "ROLLBACK TO SAVEPOINT a",
+        "release": "RELEASE a",
+        "prepare transaction": "PREPARE TRANSACTION 'wall'",
+        "commit prepared": "COMMIT PREPARED 'wall'",
+        "rollback prepared": "ROLLBACK PREPARED 'wall'",
+        "read write": "SET TRANSACTION READ WRITE",
+        "read write by name": "SET transaction_read_only = off",
+        "read write by a quoted name": 'SET "transaction_read_only" TO off',
+        "read write by a unicode name": r'SET U&"transaction\005fread_only" = off',
+        "read write for the session": "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+        "default": "SET default_transaction_read_only = off",
+        "reset": "RESET transaction_read_only",
+        "snapshot": "SET TRANSACTION SNAPSHOT '00000003-0000001B-1'",
+        "after a comment": "/* harmless */ COMMIT",
+        "after nested comments": "/* /* */ SELECT 1 */ COMMIT",
+        "after comments that look open": "/*/**/*/COMMIT",
+        "after a line comment": "-- SELECT 1\nCOMMIT",
+        "after a comment ended by a carriage return": "--\rCOMMIT",
+        "after semicolons": ";;; COMMIT",
+        "after every space": "\t\r\n\f\v COMMIT \f;",
+        "in many cases": "cOmMiT",
+        "constraints": Attack("SET CONSTRAINTS ALL IMMEDIATE", BY_NAME | HARMLESS),
+    },
+)
+
+_SETTINGS = family(
+    "settings",
+    BY_NAME,
+    {
+        "search path": "SET search_path = evil, pg_catalog",
+        "local": "SET LOCAL statement_timeout = 0",
+        "time zone": "SET TIME ZONE 'UTC'",
+        "names": "SET NAMES 'LATIN1'",
+        "role": "SET ROLE pg_monitor",
+        "role none": "SET ROLE NONE",
+        "session authorization": "SET SESSION AUTHORIZATION coldquery_owner",
+        "seed": "SET SEED TO 0.5",
+        "from current": "SET LOCAL search_path FROM CURRENT",
+        "reset all": "RESET ALL",
+        "reset role": "RESET ROLE",
+        "reset authorization": "RESET SESSION AUTHORIZATION",
+        "discard all": "DISCARD ALL",
+        "discard plans": "DISCARD PLANS",
+        "discard temp": "DISCARD TEMP",
+        "function: transaction": "SELECT set_config('transaction_read_only', 'off', false)",
+        "function: transaction in capitals": "SELECT set_config('TRANSACTION_READ_ONLY', 'off', true)",
+        "function: isolation": "SELECT set_config('transaction_isolation', 'serializable', true)",
+        "function: then a write": "SELECT set_config('transaction_read_only', 'off', false), wipe()",
+        "function: role": "SELECT set_config('role', 'pg_monitor', false)",
+        "function: authorization": "SELECT set_config('session_authorization', 'coldquery_owner', false)",
+        "function: quoted": "SELECT pg_catalog.\"set_config\"('transaction_read_only', 'off', true)",
+        "function: unicode string": r"SELECT set_config(U&'transaction\005fread\005fonly', 'off', true)",
+        "function: escape string": r"SELECT set_config(E'transaction\x5fread_only', 'off', true)",
+        "function: dollar string": "SELECT set_config($q$transaction_read_only$q$, 'off', true)",
+        "function: cast": "SELECT set_config('transaction_read_only'::text, 'off', true)",
+        "function: named arguments": (
+            "SELECT set_config(new_value => 'off', is_local => true, setting_name => 'transaction_read_only')"
+        ),
+        "function: in from": "SELECT * FROM set_config('transaction_read_only', 'off', false)",
+        "function: as an attribute": Attack("SELECT ('role'::text).set_config", NO_SQL),
+        "show of nothing": Attack("SHOW nothing.at_all", NO_SQL),
+        "alter system": Attack("ALTER SYSTEM SET work_mem = '1GB'", BY_EITHER | {Code.SQL_ERROR}),
+        "alter role": Attack("ALTER ROLE CURRENT_USER SET default_transaction_read_only = off", BY_EITHER),
+        "alter database": Attack("ALTER DATABASE postgres SET work_mem = '1GB'", BY_EITHER),
+        "pg_settings": Attack("UPDATE pg_settings SET setting = 'off' WHERE name = 'transaction_read_only'", BY_EITHER),
+    },
+)
+
+# A name that is not written out can't be refused by name; PostgreSQL holds what matters, and the rollback the rest.
+_SETTINGS_IN_EXPRESSIONS = family(
+    "settings in expressions",
+    BY_NAME | BY_POSTGRESQL | HARMLESS,
+    {
+        "concatenated": "SELECT set_config('transaction_' || 'read_only', 'off', true), wipe()",
+        "reversed": "SELECT set_config(reverse('ylno_daer_noitcasnart'), 'off', true), wipe()",
+        "from a parameter": Attack("SELECT set_config($1, 'off', true)", params=("transaction_read_only",)),
+        "from the catalog": (
+            "SELECT set_config(name, 'off', false) FROM pg_settings WHERE name ~ '^(default_)?transaction_read_only$'"
+        ),
+        "every setting": Attack(
+            "SELECT set_config(name, setting, false) FROM pg_settings WHERE context = 'user'", _FAILS | HARMLESS
+        ),
+        "null": Attack("SELECT set_config(NULL, 'off', false)", _FAILS | HARMLESS),
+        "default": "SELECT set_config('default_transaction_read_only', 'off', false)",
+        "search path": "SELECT set_config('search_path', 'public, pg_catalog', false)",
+        "search path of nowhere": "SELECT set_config('search_path', 'nowhere', false)",
+        "shadowing in the next statement": "SELECT set_config('search_path', 'public, pg_catalog', false), now()",
+        "own": "SELECT set_config('app.x', 'left behind', false)",
+        "work_mem": "SELECT set_config('work_mem', '1GB', false)",
+        "application name": "SELECT set_config('application_name', 'somebody else', false)",
+        "date style": "SELECT set_config('DateStyle', 'German, DMY', false), now()",
+        "encoding": "SELECT set_config('client_encoding', 'LATIN1', false), 'é'",
+        "encoding in use": "SELECT set_config('client_encoding', 'SQL_ASCII', true), convert_to('é', 'LATIN1')",
+        "strings": "SELECT set_config('standard_conforming_strings', 'off', false)",
+        "replication role": Attack("SELECT set_config('session_replication_role', 'replica', false)"),
+        "role by expression": "SELECT set_config('ro' || 'le', 'pg_read_server_files', false)",
+        "authorization by expression": "SELECT set_config('session_' || 'authorization', 'coldquery_owner', false)",
+        "no time limit": Attack(
+            "SELECT set_config('statement_timeout', '0', false), pg_sleep(60)",
+            BY_NAME | {Code.STATEMENT_TIMEOUT},
+            timeout_ms=100,
+        ),
+        "no time limit for the next rows": Attack(
+            "SELECT set_config('statement_timeout', '0', true),"
+            " CASE WHEN i > 20 THEN pg_sleep(60) END FROM generate_series(1, 100) AS i",
+            BY_NAME | {Code.STATEMENT_TIMEOUT, Code.DEADLINE_EXCEEDED},
+            timeout_ms=100,
+            slow=True,
+        ),
+    },
+)
+
+_WRITES = family(
+    "writes",
+    BY_EITHER,
+    {
+        "insert": "INSERT INTO account VALUES (9, 'mallory', 1000000)",
+        "insert returning": "INSERT INTO audit VALUES ('x') RETURNING line",
+        "insert on conflict": "INSERT INTO account VALUES (1, 'x', 0) ON CONFLICT (id) DO UPDATE SET balance = 0",
+        "insert defaults": "INSERT INTO audit DEFAULT VALUES",
+        "update": "UPDATE account SET balance = 0",
+        "update current of": Attack("UPDATE account SET balance = 0 WHERE CURRENT OF c", BY_EITHER | NO_SQL),
+        "delete": "DELETE FROM account",
+        "delete nothing": "DELETE FROM account WHERE false",
+        "truncate": "TRUNCATE account",
+        "merge": (
+            "MERGE INTO account AS a USING (VALUES (1)) AS v (id) ON a.id = v.id WHEN MATCHED THEN UPDATE SET id = 0"
+        ),
+        "merge returning": Attack(
+            "MERGE INTO account AS a USING (VALUES (1)) AS v (i) ON id = i WHEN MATCHED THEN DELETE RETURNING id",
+            since=17,
+        ),
+        "cte": "WITH gone AS (DELETE FROM account RETURNING id) SELECT * FROM gone",
+        "cte unread": "WITH gone AS (DELETE FROM account) SELECT 1",
+        "cte of a cte": Attack(
+            "WITH a AS (WITH b AS (DELETE FROM account RETURNING id) SELECT * FROM b) SELECT * FROM a",
+            BY_EITHER | NO_SQL,
+        ),
+        "cte materialized": "WITH g AS MATERIALIZED (UPDATE account SET balance = 0 RETURNING id) TABLE g",
+        "recursive cte": (
+            "WITH RECURSIVE r AS (INSERT INTO audit VALUES ('x') RETURNING line), s AS (SELECT 1 UNION ALL SELECT 1"
+            " FROM s WHERE false) SELECT * FROM s"
+        ),
+        "cte before values": "WITH g AS (DELETE FROM account RETURNING 1) VALUES (1)",
+        "cte in parentheses": "(WITH g AS (DELETE FROM account RETURNING 1) SELECT * FROM g)",
+        "view with a trigger": "UPDATE wiping SET gone = 2",
+        "updatable view": "UPDATE rich SET owner = 'mallory'",
+        "table with a rule": 'UPDATE "copy" SET i = 1',
+        "catalog": "UPDATE pg_class SET relname = 'x' WHERE relname = 'account'",
+        "roles": "UPDATE pg_authid SET rolsuper = true",
+        "select into": "SELECT * INTO stolen FROM account",
+        "select into temp": "SELECT 1 INTO TEMP stolen",
+        "create table": "CREATE TABLE stolen (i int)",
+        "create table as": "CREATE TABLE stolen AS TABLE account",
+        "create table as execute": Attack("CREATE TABLE stolen AS EXECUTE p", BY_EITHER | NO_SQL),
+        "create temp table": "CREATE TEMP TABLE account (i int)",
+        "create temp in the schema": "CREATE TABLE pg_temp.account (i int)",
+        "create unlogged": "CREATE UNLOGGED TABLE stolen (i int)",
+        "create temp view": "CREATE TEMP VIEW account AS SELECT 1",
+        "create temp sequence": "CREATE TEMP SEQUENCE stolen",
+        "create view": "CREATE OR REPLACE VIEW rich AS SELECT 1 AS id, 'x' AS owner",
+        "create matview": "CREATE MATERIALIZED VIEW stolen AS SELECT 1",
+        "refresh matview": "REFRESH MATERIALIZED VIEW totals",
+        "create index": "CREATE INDEX ON account (owner)",
+        "create index concurrently": Attack("CREATE INDEX CONCURRENTLY ON account (owner)", BY_EITHER | NO_SQL),
+        "create function": "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "create function in temp": "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "replace function": "CREATE OR REPLACE FUNCTION wipe() RETURNS int LANGUAGE sql AS 'SELECT 0'",
+        "create schema": "CREATE SCHEMA evil CREATE TABLE t (i int)",
+        "create extension": "CREATE EXTENSION citext",
+        "create database": Attack("CREATE DATABASE stolen", _FAILS),
+        "create tablespace": Attack("CREATE TABLESPACE t LOCATION '/tmp/coldquery-wall-tablespace'", _FAILS),
+        "create role": "CREATE ROLE mallory SUPERUSER",
+        "create event trigger": "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION note()",
+        "create server": "CREATE SERVER s FOREIGN DATA WRAPPER dblink_fdw",
+        "create publication": "CREATE PUBLICATION p FOR ALL TABLES",
+        "create subscription": Attack("CREATE SUBSCRIPTION s CONNECTION 'host=x' PUBLICATION p", _FAILS),
+        "create type": "CREATE TYPE evil AS ENUM ('a')",
+        "create cast": "CREATE CAST (text AS int) WITH INOUT AS IMPLICIT",
+        "create language": "CREATE LANGUAGE plpython3u",
+        "import foreign schema": "IMPORT FOREIGN SCHEMA public FROM SERVER s INTO public",
+        "alter table": "ALTER TABLE account DROP COLUMN balance",
+        "alter owner": "ALTER TABLE account OWNER TO coldquery_reader",
+        "alter sequence": "ALTER SEQUENCE ticket RESTART",
+        "alter type": "ALTER TYPE wrapped ADD ATTRIBUTE j int",
+        "alter function": "ALTER FUNCTION wipe() SECURITY DEFINER",
+        "alter default privileges": "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC",
+        "drop table": "DROP TABLE account CASCADE",
+        "drop if exists": "DROP TABLE IF EXISTS nothing_at_all",
+        "drop owned": "DROP OWNED BY CURRENT_USER",
+        "reassign owned": "REASSIGN OWNED BY CURRENT_USER TO coldquery_reader",
+        "grant": "GRANT ALL ON account TO PUBLIC",
+        "grant role": "GRANT pg_execute_server_program TO CURRENT_USER",
+        "revoke": "REVOKE ALL ON account FROM coldquery_owner",
+        "comment": "COMMENT ON TABLE account IS 'hacked'",
+        "security label": Attack("SECURITY LABEL ON TABLE account IS 'x'", BY_EITHER | NO_SQL),
+        "rule": "CREATE RULE r AS ON INSERT TO audit DO INSTEAD NOTHING",
+        "trigger": "CREATE TRIGGER t BEFORE INSERT ON audit EXECUTE FUNCTION note()",
+        "policy": "CREATE POLICY p ON account USING (true)",
+        "large object": "ALTER LARGE OBJECT 4242 OWNER TO CURRENT_USER",
+        "statistics": "CREATE STATISTICS s ON id, owner FROM account",
+        "statistics by function": Attack(
+            "SELECT pg_clear_relation_stats('public', 'account')", BY_EITHER | HARMLESS, since=18
+        ),
+    },
+)
+
+_MAINTENANCE = family(
+    "maintenance",
+    BY_NAME,
+    {
+        "analyze": "ANALYZE account",
+        "vacuum": "VACUUM account",
+        "vacuum full": "VACUUM (FULL, ANALYZE) account",
+        "reindex": "REINDEX TABLE account",
+        "reindex system": "REINDEX SYSTEM CONCURRENTLY coldquery",
+        "cluster": "CLUSTER account USING account_pkey",
+        "checkpoint": "CHECKPOINT",
+        "load": "LOAD 'auto_explain'",
+        "lock": "LOCK TABLE account IN ACCESS EXCLUSIVE MODE",
+        "lock softly": "LOCK account IN ROW SHARE MODE NOWAIT",
+    },
+)
+
+_CODE = family(
+    "code",
+    BY_NAME,
+    {
+        "do": "DO $$ BEGIN DELETE FROM account; END $$",
+        "do language first": "DO LANGUAGE plpgsql 'BEGIN DELETE FROM account; END'",
+        "do in sql": "DO 'DELETE FROM account' LANGUAGE sql",
+        "do nothing": "DO ''",
+        "do commits": "DO $$ BEGIN COMMIT; DELETE FROM account; END $$",
+        "do read write": "DO $$ BEGIN SET TRANSACTION READ WRITE; DELETE FROM account; END $$",
+        "do set_config": "DO $$ BEGIN PERFORM set_config('transaction_read_only', 'off', true); PERFORM wipe(); END $$",
+        "do execute format": "DO $$ BEGIN EXECUTE format('DELETE FROM %I', 'account'); END $$",
+        "do prepares": "DO $$ BEGIN EXECUTE 'PREPARE evil AS DELETE FROM account'; END $$",
+        "do deallocates": "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$",
+        "do listens": "DO $$ BEGIN EXECUTE 'LISTEN wall'; END $$",
+        "do copies": "DO $$ BEGIN EXECUTE 'COPY account TO ''/tmp/coldquery-wall-do'''; END $$",
+        "call": Attack("CALL commit_and_wipe()", BY_EITHER | {Code.SQL_ERROR}),
+        "call rolls back": Attack("CALL rollback_and_wipe()", BY_EITHER | {Code.SQL_ERROR}),
+        "call by its full name": Attack('CALL public."commit_and_wipe"()', BY_EITHER | {Code.SQL_ERROR}),
+        "prepare": "PREPARE evil AS DELETE FROM account",
+        "prepare the driver's": "PREPARE __asyncpg_stmt_1__ AS DELETE FROM account",
+        "prepare with types": "PREPARE evil (int) AS SELECT $1",
+        "execute": "EXECUTE evil",
+        "execute with values": "EXECUTE evil (1, 2)",
+        "deallocate": "DEALLOCATE evil",
+        "deallocate all": "DEALLOCATE ALL",
+        "deallocate prepare all": "DEALLOCATE PREPARE ALL",
+        "cursor": "DECLARE c CURSOR FOR SELECT 1",
+        "cursor that is held": "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+        "cursor that is insensitive": "DECLARE c BINARY INSENSITIVE SCROLL CURSOR WITH HOLD FOR TABLE account",
+        "fetch": "FETCH ALL FROM c",
+        "move": "MOVE FORWARD 1 IN c",
+        "close": "CLOSE ALL",
+    },
+)
+
+_COPY = family(
+    "copy",
+    BY_NAME,
+    {
+        "to stdout": "COPY account TO STDOUT",
+        "query to stdout": "COPY (SELECT 1) TO STDOUT (FORMAT binary)",
+        "from stdin": "COPY account FROM STDIN",
+        "columns from stdin": "COPY account (id, owner, balance) FROM STDIN WITH (FORMAT csv)",
+        "binary from stdin": "COPY BINARY account FROM STDIN",
+        "to a file": "COPY account TO '/tmp/coldquery-wall-copy'",
+        "query to a file": "COPY (SELECT 'x') TO '/tmp/coldquery-wall-copy' CSV HEADER",
+        "from a file": "COPY audit FROM '/etc/passwd'",
+        "to a program": "COPY (SELECT 1) TO PROGRAM 'cat > /tmp/coldquery-wall-program'",
+        "from a program": "COPY audit FROM PROGRAM 'touch /tmp/coldquery-wall-program'",
+        "a write's rows": "COPY (DELETE FROM account RETURNING *) TO STDOUT",
+        "a write's rows to a program": "COPY (DELETE FROM account RETURNING *) TO PROGRAM 'true'",
+        "table named stdin": "COPY \"stdin\" FROM '/etc/passwd'",
+        "table named copy": "COPY \"copy\" TO PROGRAM 'touch /tmp/coldquery-wall-program'",
+        "in old syntax": "COPY audit TO '/tmp/coldquery-wall-copy' USING DELIMITERS '|'",
+        "in comments": "/**/COPY/**/audit/**/TO/**/PROGRAM/**/'touch /tmp/coldquery-wall-program'",
+        "in a unicode string": r"COPY audit TO PROGRAM U&'touch \002ftmp/coldquery-wall-program'",
+    },
+)
+
+_EXPLAIN = family(
+    "explain",
+    BY_EITHER,
+    {
+        "delete": "EXPLAIN ANALYZE DELETE FROM account",
+        "in parentheses": "EXPLAIN (ANALYZE) UPDATE account SET balance = 0",
+        "by a word": "EXPLAIN (VERBOSE, ANALYZE true, FORMAT json) INSERT INTO audit VALUES ('x')",
+        "on off on": "EXPLAIN (ANALYZE off, ANALYZE on) DELETE FROM account",
+        "cte": "EXPLAIN ANALYZE WITH g AS (DELETE FROM account RETURNING id) SELECT * FROM g",
+        "merge": "EXPLAIN ANALYZE MERGE INTO audit USING account ON false WHEN NOT MATCHED THEN INSERT VALUES ('x')",
+        "function": "EXPLAIN ANALYZE SELECT wipe()",
+        "for update": "EXPLAIN ANALYZE SELECT * FROM account FOR UPDATE",
+        "refresh": Attack("EXPLAIN ANALYZE REFRESH MATERIALIZED VIEW totals", BY_EITHER | HARMLESS),
+        # PostgreSQL makes nothing when it explains, but runs the query.
+        "create table as": Attack("EXPLAIN ANALYZE CREATE TABLE stolen AS SELECT wipe()", BY_EITHER),
+        "create matview": Attack("EXPLAIN ANALYZE CREATE MATERIALIZED VIEW stolen AS SELECT 1", BY_EITHER | HARMLESS),
+        "select into": Attack("EXPLAIN ANALYZE SELECT 1 INTO stolen", BY_EITHER | HARMLESS),
+        "execute": Attack("EXPLAIN (ANALYZE) EXECUTE evil", NO_SQL),
+        "declare": Attack("EXPLAIN ANALYZE DECLARE c CURSOR WITH HOLD FOR SELECT 1", BY_NAME | HARMLESS),
+        "refused by name": Attack("EXPLAIN ANALYZE SELECT pg_read_file('PG_VERSION')", BY_NAME),
+        "planned only": Attack("EXPLAIN SELECT pg_terminate_backend(1)", BY_NAME | HARMLESS),
+        "explained twice": Attack("EXPLAIN ANALYZE EXPLAIN ANALYZE DELETE FROM account", NO_SQL),
+        "two statements": Attack("EXPLAIN ANALYZE SELECT 1; DELETE FROM account", NO_SQL),
+    },
+)
+
+_LOCKING_ROWS = family(
+    "row locks",
+    BY_NAME,
+    {
+        "for update": Attack("SELECT * FROM account FOR UPDATE", next=_SESSION),
+        "for no key update": Attack("SELECT * FROM account FOR NO KEY UPDATE OF account NOWAIT", next=_SESSION),
+        "for share": Attack("SELECT * FROM account FOR SHARE SKIP LOCKED", next=_SESSION),
+        "for key share": Attack("SELECT * FROM account FOR KEY SHARE", next=_SESSION),
+        "nested": Attack("SELECT * FROM (SELECT * FROM account FOR UPDATE) AS a", next=_SESSION),
+        "in a cte": Attack("WITH a AS (SELECT * FROM account FOR UPDATE) SELECT 1 FROM a", next=_SESSION),
+        "in an expression": Attack("SELECT (SELECT id FROM account LIMIT 1 FOR UPDATE)", next=_SESSION),
+        "in parentheses": Attack("((SELECT * FROM account) FOR UPDATE)", next=_SESSION),
+        "explained": Attack("EXPLAIN SELECT * FROM account FOR UPDATE", BY_EITHER | HARMLESS),
+        "through a view": Attack("SELECT * FROM rich FOR UPDATE", next=_SESSION),
+    },
+)
+
+_SEQUENCES = family(
+    "sequences",
+    BY_EITHER,
+    {
+        "nextval": "SELECT nextval('ticket')",
+        "nextval as an attribute": "SELECT ('ticket'::regclass).nextval",
+        "nextval of a column": "SELECT s.nextval FROM unnest(ARRAY['ticket'::regclass]) AS s",
+        "setval": "SELECT setval('ticket', 1)",
+        "setval called or not": "SELECT pg_catalog.setval('ticket'::regclass, 1, false)",
+        "nextval many times": "SELECT nextval('ticket') FROM generate_series(1, 100)",
+        "nextval in a default": "SELECT coalesce(nullif(1, 1), nextval('ticket'))",
+        "nextval in limit": "SELECT 1 LIMIT nextval('ticket')",
+        "lastval": Attack("SELECT lastval()", NO_SQL | HARMLESS),
+    },
+)
+
+_FUNCTIONS = family(
+    "functions that write",
+    BY_EITHER,
+    {
+        "sql": "SELECT wipe()",
+        "plpgsql": "SELECT wipe_in_plpgsql()",
+        "security definer": "SELECT wipe_as_superuser()",
+        "unsealing by its own setting": "SELECT unsealed()",
+        "unsealing as superuser": "SELECT become_writable()",
+        "in from": "SELECT * FROM wipe() AS w",
+        "in where": "SELECT 1 WHERE wipe() = 1",
+        "in order by": "SELECT 1 ORDER BY wipe()",
+        "in a lateral join": "SELECT * FROM account, LATERAL (SELECT wipe()) AS w",
+        "in filter": "SELECT count(*) FILTER (WHERE wipe() = 1) FROM account",
+        "in a window": "SELECT sum(1) OVER (PARTITION BY wipe()) FROM account",
+        "in an array": "SELECT ARRAY[wipe()]",
+        "as an aggregate": "SELECT wiping_sum(id) FROM account",
+        "as an operator": "SELECT 1 ~~~> 2",
+        "as an operator named like a built-in": "SELECT 1 OPERATOR(public.+) 1",
+        "named like a built-in": "SELECT public.lower('X')",
+        "named like the gateway's": "SELECT public.set_config('app.x', '1', true)",
+        "named like the gateway's cleaning": "SELECT public.pg_advisory_unlock_all()",
+        "by a cast": "SELECT ROW(1)::wrapped::int",
+        "by a domain": "SELECT 1::checked",
+        "by an array of a domain": "SELECT '{1,2}'::checked[]",
+        "by a domain's parameter": Attack("SELECT $1::checked", params=(1,)),
+        "by a view": "TABLE wiping",
+        "by a policy": Attack("TABLE guarded", BY_EITHER | HARMLESS),
+        "dynamic": "SELECT run('DELETE FROM account')",
+        "dynamic, caught": Attack("SELECT run_caught('DELETE FROM account')", HARMLESS),
+        "dynamic ddl": "SELECT run('DROP TABLE account')",
+        "dynamic temp table": "SELECT run('CREATE TEMP TABLE account (i int)')",
+        "dynamic do": "SELECT run('DO $d$ BEGIN DELETE FROM account; END $d$')",
+        "dynamic nextval": "SELECT run('SELECT nextval(''ticket'')')",
+        "dynamic read write": "SELECT run('SET TRANSACTION READ WRITE')",
+        "dynamic read write, caught": Attack(
+            "SELECT run_caught('SET TRANSACTION READ WRITE'), run_caught('DELETE FROM account')", HARMLESS
+        ),
+        "dynamic commit": Attack("SELECT run('COMMIT')", _FAILS),
+        "dynamic rollback": Attack("SELECT run('ROLLBACK; DELETE FROM account')", _FAILS),
+        "dynamic call": Attack("SELECT run('CALL commit_and_wipe()')", _FAILS),
+        "dynamic discard": Attack("SELECT run('DISCARD ALL')", _FAILS),
+        "dynamic copy from the client": Attack("SELECT run('COPY account FROM STDIN')", _FAILS),
+        "dynamic copy to the client": Attack("SELECT run('COPY account TO STDOUT')", _FAILS),
+    },
+)
+
+# Nothing in these names what they do. What they leave behind must not meet the next borrower.
+_LEFT_BEHIND = family(
+    "left behind",
+    HARMLESS | BY_EITHER,
+    {
+        "prepared statement": "SELECT run('PREPARE evil AS DELETE FROM account')",
+        "the driver's next prepared statements": Attack(
+            "SELECT run(format('PREPARE __asyncpg_stmt_%s__ AS SELECT 6', to_hex(i)))"
+            " FROM generate_series(1, 999) AS i",
+            HARMLESS | {Code.SQL_ERROR},
+        ),
+        "no prepared statements": "SELECT run('DEALLOCATE ALL')",
+        "cursor": "SELECT run('DECLARE c CURSOR WITH HOLD FOR SELECT 1')",
+        "listening": "SELECT run('LISTEN wall')",
+        "notification": "SELECT run('NOTIFY wall, ''x''')",
+        "not listening": "SELECT run('UNLISTEN *')",
+        "setting": "SELECT run('SET SESSION work_mem = ''1GB''')",
+        "read write by default": "SELECT run('SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE')",
+        "search path": "SELECT run('SET search_path = public, pg_catalog')",
+        "role": "SELECT run('SET ROLE pg_monitor')",
+        "reset": "SELECT run('RESET ALL')",
+        "advisory lock": "SELECT run('SELECT pg_advisory_lock(42)')",
+        "advisory lock, caught": "SELECT run_caught('SELECT pg_advisory_lock(42), 1/0')",
+        "table lock": "SELECT run('LOCK TABLE place IN ACCESS EXCLUSIVE MODE')",
+        "plans discarded": "SELECT run('DISCARD PLANS')",
+        "seed": "SELECT setseed(0.5)",
+        "xid": "SELECT pg_current_xact_id()",
+        "snapshot": Attack("SELECT pg_export_snapshot()", HARMLESS | NO_SQL),
+        "notices": "SELECT noisy(2000)",
+    },
+)
+
+_NOTIFICATIONS = family(
+    "notifications",
+    BY_NAME,
+    {
+        "listen": "LISTEN wall",
+        "listen quoted": 'LISTEN "wall"',
+        "unlisten": "UNLISTEN *",
+        "notify": "NOTIFY wall",
+        "notify with a payload": "NOTIFY wall, 'x'",
+        "pg_notify": Attack("SELECT pg_notify('wall', 'x')", BY_NAME | HARMLESS),
+        "pg_notify through many": Attack(
+            "SELECT pg_notify('wall', i::text) FROM generate_series(1, 1000) AS i", HARMLESS | BY_NAME
+        ),
+    },
+)
+
+_ADVISORY = family(
+    "advisory locks",
+    BY_NAME | HARMLESS,
+    {
+        "session": "SELECT pg_advisory_lock(42)",
+        "session by two keys": "SELECT pg_advisory_lock(4, 2)",
+        "shared": "SELECT pg_advisory_lock_shared(42)",
+        "transaction": "SELECT pg_advisory_xact_lock(42)",
+        "transaction shared": "SELECT pg_advisory_xact_lock_shared(4, 2)",
+        "try": "SELECT pg_try_advisory_lock(42)",
+        "try shared": "SELECT pg_try_advisory_lock_shared(42)",
+        "try transaction": "SELECT pg_try_advisory_xact_lock(42)",
+        "a thousand": "SELECT pg_advisory_lock(i) FROM generate_series(100, 1100) AS i",
+        "as an attribute": "SELECT (42::bigint).pg_advisory_lock",
+        "then an error": Attack("SELECT pg_advisory_lock(42), 1/(i - 1) FROM generate_series(1, 1) AS i", _FAILS),
+        "explained": "EXPLAIN ANALYZE SELECT pg_advisory_lock(42)",
+        "that another holds": Attack(
+            "SELECT pg_advisory_lock(1)", BY_NAME | {Code.STATEMENT_TIMEOUT, Code.LOCK_TIMEOUT}, timeout_ms=100
+        ),
+        "unlock of another's": "SELECT pg_advisory_unlock(1)",
+        "unlock all": "SELECT pg_advisory_unlock_all()",
+    },
+)
+
+_BACKENDS = family(
+    "other backends",
+    BY_NAME,
+    {
+        "terminate": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
+        "terminate in a subquery": (
+            "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) AS ok FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()) AS t WHERE ok"
+        ),
+        "terminate and wait": "SELECT pg_terminate_backend(pid, 100) FROM pg_stat_activity WHERE state <> 'active'",
+        "terminate itself": "SELECT pg_terminate_backend(pg_backend_pid())",
+        "terminate as an attribute": "SELECT a.pid.pg_terminate_backend FROM pg_stat_activity AS a",
+        "terminate as an attribute in parentheses": "SELECT (a.pid).pg_terminate_backend FROM pg_stat_activity AS a",
+        "terminate as a column": (
+            "SELECT p.pg_terminate_backend FROM unnest(ARRAY(SELECT pid FROM pg_stat_activity"
+            " WHERE state = 'idle in transaction')) AS p"
+        ),
+        "cancel as a column": (
+            "SELECT p.pg_cancel_backend FROM unnest(ARRAY(SELECT pid FROM pg_stat_activity WHERE state <> 'idle')) AS p"
+        ),
+        "cancel": "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
+        "cancel itself": "SELECT pg_cancel_backend(pg_backend_pid())",
+        "in where": "SELECT 1 FROM pg_stat_activity WHERE pg_terminate_backend(pid)",
+        "in having": "SELECT 1 FROM pg_stat_activity GROUP BY pid HAVING pg_terminate_backend(pid)",
+        "in order by": "SELECT 1 FROM pg_stat_activity ORDER BY pg_terminate_backend(pid)",
+        "in group by": "SELECT 1 FROM pg_stat_activity GROUP BY pg_terminate_backend(pid)",
+        "in limit": "SELECT 1 LIMIT pg_terminate_backend(1)::int",
+        "in a join": "SELECT 1 FROM pg_stat_activity AS a JOIN pg_stat_activity AS b ON pg_terminate_backend(a.pid)",
+        "in case": "SELECT CASE WHEN pg_terminate_backend(pid) THEN 1 END FROM pg_stat_activity",
+        "in an array": "SELECT ARRAY(SELECT pg_terminate_backend(pid) FROM pg_stat_activity)",
+        "in values": "VALUES (pg_terminate_backend(1))",
+        "in a window": "SELECT count(*) OVER (ORDER BY pg_terminate_backend(pid)) FROM pg_stat_activity",
+        "in a window clause": "SELECT count(*) OVER w FROM pg_locks WINDOW w AS (ORDER BY pg_cancel_backend(pid))",
+        "in filter": "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity",
+        "in an aggregate's order": "SELECT array_agg(pid ORDER BY pg_terminate_backend(pid)) FROM pg_stat_activity",
+        "in within group": (
+            "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY pg_terminate_backend(pid)::int) FROM pg_stat_activity"
+        ),
+        "in distinct on": "SELECT DISTINCT ON (pg_terminate_backend(pid)) 1 FROM pg_stat_activity",
+        "in grouping sets": "SELECT 1 FROM pg_stat_activity GROUP BY GROUPING SETS ((pg_terminate_backend(pid)), ())",
+        "in a row": "SELECT (ROW(pg_terminate_backend(1))).f1",
+        "in in": "SELECT 1 WHERE true IN (pg_terminate_backend(1))",
+        "in exists": "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_terminate_backend(pid))",
+        "in a subscript": "SELECT (ARRAY[1])[pg_terminate_backend(1)::int]",
+        "in a cast": 'SELECT pg_terminate_backend(1)::text COLLATE "C"',
+        "in union": "SELECT true UNION (SELECT pg_terminate_backend(1) INTERSECT SELECT true)",
+        "in tablesample": "SELECT 1 FROM account TABLESAMPLE bernoulli (pg_terminate_backend(1)::int)",
+        "in rows from": "SELECT * FROM ROWS FROM (generate_series(1, 2), pg_terminate_backend(1)) AS r",
+        "in xmltable": Attack(
+            "SELECT * FROM XMLTABLE('/' PASSING (pg_terminate_backend(1)::text)::xml COLUMNS a text)", NO_SQL
+        ),
+        "in json_table": Attack(
+            "SELECT * FROM JSON_TABLE(to_jsonb(pg_terminate_backend(1)), '$' COLUMNS (a text PATH '$'))", since=17
+        ),
+        "in json_query": Attack(
+            "SELECT JSON_VALUE('{}', '$.x' PASSING pg_terminate_backend(1) AS p RETURNING text)", since=17
+        ),
+        "in json_object": Attack("SELECT JSON_OBJECT('a': pg_terminate_backend(1))", since=16),
+        "in a named argument": "SELECT harmless_double(i => pg_terminate_backend(1)::int)",
+        "in variadic": "SELECT concat(VARIADIC ARRAY[pg_terminate_backend(1)])",
+        "in between": "SELECT 1 WHERE 1 BETWEEN SYMMETRIC 0 AND pg_terminate_backend(1)::int",
+        "in recursion": (
+            "WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE pg_terminate_backend(n)) TABLE r"
+        ),
+        "in search": (
+            "WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n FROM r WHERE NOT pg_cancel_backend(n))"
+            " SEARCH DEPTH FIRST BY n SET o SELECT * FROM r"
+        ),
+        "log memory": "SELECT pg_log_backend_memory_contexts(pid) FROM pg_stat_activity",
+        "autovacuum": "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%'",
+    },
+)
+
+_FILES = family(
+    "files",
+    BY_NAME,
+    {
+        "read": "SELECT pg_read_file('PG_VERSION')",
+        "read a part": "SELECT pg_read_file('/etc/passwd', 0, 100, true)",
+        "read bytes": "SELECT pg_read_binary_file('PG_VERSION')",
+        "read in from": "SELECT * FROM pg_read_file('PG_VERSION') AS f",
+        "read in from by its name": "SELECT pg_read_file FROM pg_read_file('PG_VERSION')",
+        "read as an attribute": "SELECT ('/etc/passwd'::text).pg_read_file",
+        "read as a column": "SELECT f.pg_read_file FROM unnest(ARRAY['PG_VERSION']) AS f",
+        "read as a quoted column": "SELECT f.\"pg_read_file\" FROM unnest(ARRAY['PG_VERSION']) AS f",
+        "read as an attribute of a column": "SELECT (f.a).pg_read_file FROM (SELECT 'PG_VERSION'::text) AS f (a)",
+        "read as an attribute of an expression": "SELECT (concat('PG_', 'VERSION')).pg_read_file",
+        "read as an attribute of a subquery": "SELECT (SELECT 'PG_VERSION'::text).pg_read_file",
+        "read as an attribute of a parameter": Attack("SELECT ($1::text).pg_read_file", params=("PG_VERSION",)),
+        "read as an attribute of a bare parameter": Attack("SELECT $1.pg_read_file", NO_SQL, params=("PG_VERSION",)),
+        "read as an attribute in where": "SELECT 1 WHERE ('PG_VERSION'::text).pg_read_file IS NOT NULL",
+        "read as an attribute of an element": "SELECT (ARRAY['PG_VERSION'])[1].pg_read_file",
+        "read quoted": "SELECT \"pg_read_file\"('PG_VERSION')",
+        "read qualified": "SELECT pg_catalog.pg_read_file('PG_VERSION')",
+        "read qualified and quoted": 'SELECT "pg_catalog" . "pg_read_file" (\'PG_VERSION\')',
+        "read with comments in between": "SELECT pg_catalog/**/./* . */pg_read_file--\n('PG_VERSION')",
+        "read in capitals": "SELECT PG_READ_FILE('PG_VERSION')",
+        "read unicode escaped": r"""SELECT U&"pg\005fread\005ffile"('PG_VERSION')""",
+        "read unicode escaped otherwise": r"""SELECT U&"pg!005fread!005ffile" UESCAPE '!' ('PG_VERSION')""",
+        "read unicode escaped in six digits": r"""SELECT pg_catalog.U&"\+000070g_read_file"('PG_VERSION')""",
+        "read unicode escaped as an attribute": r"""SELECT ('PG_VERSION'::text).U&"pg\005fread_file" """,
+        "read nested": "SELECT length(upper(trim(pg_read_file('PG_VERSION'))))",
+        "read in a cte": "WITH f AS (SELECT pg_read_file('PG_VERSION') AS t) SELECT * FROM f",
+        "read in a cte nobody reads": "WITH f AS (SELECT pg_read_file('PG_VERSION')) SELECT 1",
+        "read named like a table": "SELECT x.pg_read_file FROM pg_read_file('PG_VERSION') AS x (pg_read_file)",
+        "read under another name": "SELECT pg_read_file('PG_VERSION') AS \"count\"",
+        "read by an expression": "SELECT pg_read_file(setting) FROM pg_settings WHERE name = 'hba_file'",
+        "list": "SELECT pg_ls_dir('.')",
+        "list as an attribute": "SELECT ('.'::text).pg_ls_dir",
+        "list with missing": "SELECT * FROM pg_ls_dir('/nowhere', true, false)",
+        "list logs": "SELECT * FROM pg_ls_logdir()",
+        "list wal": "SELECT * FROM pg_ls_waldir()",
+        "list temporary": "SELECT * FROM pg_ls_tmpdir()",
+        "list archive status": "SELECT pg_ls_archive_statusdir()",
+        "list logical": "SELECT pg_ls_logicalsnapdir(), pg_ls_logicalmapdir(), pg_ls_replslotdir('x')",
+        "stat": "SELECT (pg_stat_file('PG_VERSION')).size",
+        "stat as an attribute": "SELECT ('PG_VERSION'::text).pg_stat_file",
+        "write": "SELECT pg_file_write('/tmp/coldquery-wall-file', 'x', false)",
+        "rename": "SELECT pg_file_rename('PG_VERSION', 'x')",
+        "unlink": "SELECT pg_catalog.pg_file_unlink('PG_VERSION')",
+        "sync": "SELECT pg_file_sync('PG_VERSION')",
+    },
+)
+
+_LARGE_OBJECTS = family(
+    "large objects",
+    BY_NAME,
+    {
+        "create": "SELECT lo_create(4243)",
+        "creat": "SELECT lo_creat(-1)",
+        "creat as an attribute": "SELECT (-1).lo_creat",
+        "from bytes": "SELECT lo_from_bytea(0, 'x')",
+        "put": "SELECT lo_put(4242, 0, 'ruined')",
+        "unlink": "SELECT lo_unlink(4242)",
+        "unlink as a column": "SELECT o.lo_unlink FROM unnest(ARRAY[4242::oid]) AS o",
+        "unlink all": "SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
+        "import": "SELECT lo_import('/etc/passwd')",
+        "import as an attribute": "SELECT ('/etc/passwd'::text).lo_import",
+        "import at": "SELECT lo_import('/etc/passwd', 4243)",
+        "export": "SELECT lo_export(4242, '/tmp/coldquery-wall-lo')",
+        "open": "SELECT lo_open(4242, x'60000'::int)",
+        "open and write": "SELECT lowrite(lo_open(4242, 131072), 'ruined')",
+        "open and read": "SELECT loread(lo_open(4242, 262144), 100)",
+        "truncate": "SELECT lo_truncate(lo_open(4242, 131072), 0)",
+        "truncate far": "SELECT lo_truncate64(lo_open(4242, 131072), 0)",
+        "seek": "SELECT lo_lseek(0, 0, 0), lo_lseek64(0, 0, 0), lo_tell(0), lo_tell64(0)",
+        "close": "SELECT lo_close(0)",
+        "quoted": "SELECT pg_catalog.\"lo_from_bytea\"(0, 'x')",
+    },
+)
+
+_SQL_IN_STRINGS = family(
+    "SQL in strings",
+    BY_NAME,
+    {
+        "xml": "SELECT query_to_xml('SELECT pg_read_file(''PG_VERSION'')', true, false, '')",
+        "xml schema": "SELECT query_to_xmlschema('SELECT 1', true, false, '')",
+        "xml and schema": "SELECT query_to_xml_and_xmlschema('SELECT 1', true, false, '')",
+        "xml of a write": "SELECT query_to_xml('DELETE FROM account RETURNING 1', true, false, '')",
+        "xml in xpath": "SELECT xpath('//x', query_to_xml('SELECT pg_advisory_lock(42)', true, false, ''))",
+        "xml by names": "SELECT query_to_xml(query => 'TABLE a', nulls => true, tableforest => true, targetns => 'a')",
+        "xml of a cursor": "SELECT cursor_to_xml('c', 10, true, false, '')",
+        "xml schema of a cursor": "SELECT cursor_to_xmlschema('c', true, false, '')",
+        "text search statistics": "SELECT * FROM ts_stat('SELECT to_tsvector(pg_read_file(''PG_VERSION''))')",
+        "text search statistics by weight": "SELECT ts_stat('SELECT to_tsvector(''a'')', 'a')",
+        "text search statistics as an attribute": "SELECT ('SELECT to_tsvector(''a b'')'::text).ts_stat",
+        "text search statistics of a write": "SELECT ts_stat('DELETE FROM account RETURNING to_tsvector(owner)')",
+        "text search rewriting": (
+            "SELECT ts_rewrite('a'::tsquery, 'SELECT ''a''::tsquery, pg_read_file(''PG_VERSION'')::tsquery')"
+        ),
+        "crosstab": "SELECT * FROM crosstab('SELECT 1, 2, 3') AS c (a int, b int)",
+        "crosstab of two": "SELECT * FROM crosstab('SELECT 1, 2, 3', 'SELECT 2') AS c (a int, b int)",
+        "crosstab of n": "SELECT * FROM crosstab2('SELECT ''1'', ''2'', ''3''')",
+        "connectby": "SELECT * FROM connectby('account', 'id', 'id', '1', 0) AS t (a int, b int, l int)",
+        "xpath_table": "SELECT * FROM xpath_table('id', 'data', 'account', '/', 'true') AS t (i int)",
+        "dblink": f"SELECT * FROM dblink({_SELF}, 'DELETE FROM account RETURNING id') AS t (i int)",
+        "dblink quoted": f"SELECT * FROM public.\"dblink\"({_SELF}, 'DELETE FROM account RETURNING id') AS t (i int)",
+        "dblink unicode escaped": rf"""SELECT * FROM U&"\0064blink"({_SELF}, 'TABLE account') AS t (i int)""",
+        "dblink exec": f"SELECT dblink_exec({_SELF}, 'DELETE FROM account')",
+        "dblink connect": f"SELECT dblink_connect('left', {_SELF})",
+        "dblink connect unchecked": f"SELECT dblink_connect_u('left', {_SELF})",
+        "dblink connect as an attribute": f"SELECT ({_SELF}).dblink_connect",
+        "dblink connect, nested": f"SELECT length(lower((SELECT dblink_connect({_SELF}))))",
+        "dblink send": "SELECT dblink_send_query('left', 'DELETE FROM account')",
+        "dblink open": "SELECT dblink_open('left', 'c', 'TABLE account')",
+        "dblink result": "SELECT * FROM dblink_get_result('left') AS t (i int)",
+        "dblink disconnect": "SELECT dblink_disconnect('left')",
+    },
+)
+
+_SERVER = family(
+    "server",
+    BY_NAME,
+    {
+        "switch wal": "SELECT pg_switch_wal()",
+        "restore point": "SELECT pg_create_restore_point('wall')",
+        "restore point as an attribute": "SELECT ('wall'::text).pg_create_restore_point",
+        "emit message": "SELECT pg_logical_emit_message(false, 'wall', 'x')",
+        "emit message in the transaction": "SELECT pg_logical_emit_message(true, 'wall', 'x'::bytea)",
+        "backup start": "SELECT pg_backup_start('wall', true)",
+        "backup stop": "SELECT pg_backup_stop()",
+        "promote": "SELECT pg_promote(false)",
+        "replay pause": "SELECT pg_wal_replay_pause()",
+        "replay resume": "SELECT pg_wal_replay_resume()",
+        "physical slot": "SELECT pg_create_physical_replication_slot('wall', true)",
+        "logical slot": "SELECT pg_create_logical_replication_slot('wall', 'pgoutput')",
+        "copy a slot": "SELECT pg_copy_physical_replication_slot('a', 'b')",
+        "drop a slot": "SELECT pg_drop_replication_slot('wall')",
+        "advance a slot": "SELECT pg_replication_slot_advance('wall', '0/1')",
+        "slot changes": "SELECT * FROM pg_logical_slot_get_changes('wall', NULL, NULL)",
+        "origin": "SELECT pg_replication_origin_create('wall')",
+        "origin for the session": "SELECT pg_replication_origin_session_setup('wall')",
+        "origin drop": "SELECT pg_replication_origin_drop('wall')",
+        "reload": "SELECT pg_reload_conf()",
+        "rotate": "SELECT pg_rotate_logfile()",
+        "reset statistics": "SELECT pg_stat_reset()",
+        "reset shared statistics": "SELECT pg_stat_reset_shared('bgwriter')",
+        "reset a table's statistics": "SELECT pg_stat_reset_single_table_counters('account'::regclass)",
+        "reset slru statistics": "SELECT pg_stat_reset_slru(NULL)",
+        "reset statements": "SELECT pg_stat_statements_reset()",
+        "collations": "SELECT pg_import_system_collations('public')",
+        "collations as an attribute": "SELECT ('public'::regnamespace).pg_import_system_collations",
+    },
+)
+
+# Changes that read-only does not keep from a superuser, in extensions that come with PostgreSQL.
+_EXTENSIONS = family(
+    "extensions",
+    BY_EITHER | {Code.SQL_ERROR},
+    {
+        "surgery": "SELECT heap_force_kill('doomed'::regclass, ARRAY['(0,1)']::tid[])",
+        "surgery freezes": "SELECT heap_force_freeze('doomed'::regclass, ARRAY['(0,1)']::tid[])",
+        "pending list": Attack("SELECT gin_clean_pending_list('account_tags')", HARMLESS | BY_EITHER),
+        "next oid": Attack("SELECT pg_nextoid('pg_class', 'oid', 'pg_class_oid_index')", HARMLESS | BY_EITHER),
+        "upgrade": "SELECT binary_upgrade_set_next_pg_type_oid('1')",
+        "upgrade's extension": "SELECT binary_upgrade_create_empty_extension('x', 'y', true, '1', NULL, NULL, NULL)",
+        "hstore is harmless": Attack("SELECT hstore('a', 'b')", HARMLESS),
+        "configuration": Attack("SELECT pg_extension_config_dump('account', '')", _FAILS),
+    },
+)
+
+_TEXT = family(
+    "text",
+    NO_SQL,
+    {
+        "empty": "",
+        "space": " \t\n",
+        "semicolon": ";",
+        "semicolons": " ; ;; ",
+        "line comment": "-- nothing",
+        "block comment": "/* DELETE FROM account */",
+        "open comment": "SELECT 1 /* ",
+        "open string": "SELECT 'DELETE FROM account",
+        "open quoted name": 'SELECT "a',
+        "open dollar string": "SELECT $$ DELETE FROM account",
+        "open parenthesis": "SELECT (1",
+        "nul": Attack("SELECT 1\0; DELETE FROM account", frozenset({Code.INVALID_ARGUMENT})),
+        "nul in a string": Attack("SELECT 'a\0b'", frozenset({Code.INVALID_ARGUMENT})),
+        "nul in front": Attack("\0DELETE FROM account", frozenset({Code.INVALID_ARGUMENT})),
+        "lone surrogate": Attack("SELECT '\ud800'", frozenset({Code.INVALID_ARGUMENT})),
+        "nul in a parameter": Attack(
+            "SELECT $1::text", frozenset({Code.INVALID_ARGUMENT, Code.SQL_ERROR}), params=("\0",)
+        ),
+        "surrogate in a parameter": Attack("SELECT $1::text", frozenset({Code.INVALID_ARGUMENT}), params=("\udfff",)),
+        "no such parameter": Attack("SELECT $99999999", frozenset({Code.INVALID_ARGUMENT, *NO_SQL})),
+        "parameter zero": "SELECT $0",
+        "too many parameters": Attack("SELECT 1", frozenset({Code.INVALID_ARGUMENT}), params=(1, 2)),
+        "byte order mark": "\ufeffDELETE FROM account",
+        "byte order mark before a read": Attack("\ufeffSELECT 1", NO_SQL),
+        "zero width space": "\u200bDELETE FROM account",
+        "no-break space": "\u00a0COMMIT",
+        "ideographic space": "\u3000COMMIT",
+        "line separator": "-- a\u2028COMMIT",
+        "next line": "-- a\u0085COMMIT",
+        "no-break space inside": "SELECT\u00a0pg_read_file('PG_VERSION')",
+        "right to left": Attack("SELECT '\u202e' \u202eCOMMIT", HARMLESS),
+        "full width letters": "\uff23\uff2f\uff2d\uff2d\uff29\uff34",
+        "full width in a name": "SELECT pg_read_f\uff49le('PG_VERSION')",
+        "kelvin sign": "LOC\u212a TABLE account",
+        "long s": "\u017fET TRANSACTION READ WRITE",
+        "dotless i": "COMM\u0131T",
+        "combining letter": "COMMIT\u0301",
+        "escape to nul": r"SELECT E'\000'",
+        "escape to half a letter": r"SELECT E'\xc3'",
+        "escape to a surrogate": r"SELECT U&'\D800'",
+        "unicode name of nothing": r'SELECT U&"\0000"',
+        "escape is a letter": "SELECT U&\"a\" UESCAPE 'b'",
+        "function of internal type": Attack("SELECT plpgsql_call_handler()", NO_SQL | {Code.INTERNAL}),
+        "half a letter as the answer": Attack(
+            r"SELECT convert_from('\xc3', 'SQL_ASCII')", NO_SQL | {RUNS, Code.INTERNAL}
+        ),
+        "bad letters from bytes": r"SELECT convert_from('\xff\xfe', 'UTF8')",
+    },
+)
+
+_FAMILIES = (
+    *(
+        _STACKED,
+        _TRANSACTION_CONTROL,
+        _SETTINGS,
+        _SETTINGS_IN_EXPRESSIONS,
+        _WRITES,
+        _MAINTENANCE,
+        _CODE,
+        _COPY,
+        _EXPLAIN,
+    ),
+    *(
+        _LOCKING_ROWS,
+        _SEQUENCES,
+        _FUNCTIONS,
+        _LEFT_BEHIND,
+        _NOTIFICATIONS,
+        _ADVISORY,
+        _BACKENDS,
+        _FILES,
+        _LARGE_OBJECTS,
+    ),
+    *(_SQL_IN_STRINGS, _SERVER, _EXTENSIONS, _TEXT, OVERSIZED),
+)
+HOSTILE: tuple[Hostile, ...] = tuple(entry for each in _FAMILIES for entry in each)
