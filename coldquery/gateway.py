@@ -21,6 +21,7 @@ from coldquery.errors import Code, Refusal
 from coldquery.policy import check_explained, check_lone_write, check_operation, check_read
 from coldquery.postgres.answer import Limits, Result
 from coldquery.postgres.availability import Availability, Up
+from coldquery.postgres.catalog import question, records
 from coldquery.postgres.catalog.nearest import missing
 from coldquery.postgres.pool import Job, Pool
 from coldquery.postgres.syntax import understand
@@ -28,9 +29,9 @@ from coldquery.postgres.target import Target
 from coldquery.reads import Read
 from coldquery.sessions import Begin, SessionInfo, SessionLimits, SessionRoot
 from coldquery.sessions.batch import check_all
-from coldquery.sessions.commands import Command, Explain, Operation
+from coldquery.sessions.commands import Command, Explain, Operation, Query
 from coldquery.sessions.reaper import Reaper
-from coldquery.sessions.replies import Echo, Reply
+from coldquery.sessions.replies import Echo, Ran, Reply
 from coldquery.settings import Settings
 from coldquery.writes import LoneWrite, Write
 
@@ -41,6 +42,8 @@ _log = structlog.get_logger(__name__)
 # From the end of the drain to the point where nobody waits any longer for what does not end.
 KILL_TIMEOUT_S = 5.0
 RESTART_AFTER_S = 2.0
+# Enough for any answer of the catalog that a caller can make use of.
+CATALOG_LIMITS = Limits(max_rows=10_000, max_bytes=8 << 20, max_cell_bytes=1 << 20)
 # How long to look for names like one that was not found.
 NEAREST_TIMEOUT_MS = 500
 
@@ -238,6 +241,37 @@ class Gateway:
         self._require_serving()
         check_all(operations, check_operation)
         return await self._commit(tuple(operations), options or Begin(), wanted)
+
+    # The catalog.
+
+    async def look(
+        self,
+        name: str,
+        params: Sequence[Any] = (),
+        *,
+        caller: Caller | None = None,
+        session_id: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """The answer to one of the gateway's own questions to the catalog: a row for each, by the columns' names.
+
+        Args:
+            name: of the question, in coldquery/postgres/catalog.
+            params: its parameters.
+            caller: whose session.
+            session_id: the session to ask in, so that what it has changed is seen; no session when None.
+
+        Raises:
+            Refusal: as `read` and `ask`.
+        """
+        sql = question(name)
+        if caller is None or session_id is None:
+            self._require_serving()
+            read = Read(sql, params, CATALOG_LIMITS, self.settings.statement_timeout_ms)
+            return records(await self._on_pool(self._reads, read))
+        query = Query(sql=sql, params=tuple(params), access="read", limits=CATALOG_LIMITS)
+        reply = await self.ask(caller, session_id, query)
+        assert isinstance(reply, Ran)  # noqa: S101 - the answer to a query
+        return records(reply.result)
 
     # In sessions.
 
