@@ -100,7 +100,7 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.LOCK_TIMEOUT: Entry(
         "The statement waited too long for a lock that another transaction holds.",
-        "Try again later; the holder is in pg_stat_activity.",
+        "Try again later; pg_monitor locks tells who holds it.",
         retryable=True,
     ),
     Code.STATEMENT_TIMEOUT: Entry(
@@ -167,7 +167,8 @@ CATALOGUE: dict[Code, Entry] = {
 class Cause:
     """PostgreSQL's own words on a failed statement, each as the server sent it.
 
-    `hint` is ours where PostgreSQL gave none; `excerpt` shows `position` (in characters, from 1) in the caller's text.
+    `hint` is ours where PostgreSQL gave none; `excerpt` shows `position` (in characters, from 1) in the caller's text,
+    or the place in what a function ran, which `context` names.
 
     Source: https://www.postgresql.org/docs/current/protocol-error-fields.html
     """
@@ -177,6 +178,7 @@ class Cause:
     hint: str | None = None
     position: int | None = None
     excerpt: str | None = None
+    context: str | None = None
     constraint: str | None = None
     table: str | None = None
     column: str | None = None
@@ -272,14 +274,14 @@ A call that fails answers with `isError: true` and this, as structured content a
 {"error": {"code": "sql_error", "message": "relation \\"shop.prodcuts\\" does not exist", "sqlstate": "42P01",
            "hint": "There is shop.products.", "position": 15,
            "excerpt": "LINE 1: SELECT * FROM shop.prodcuts\\n                      ^",
-           "next": "Correct the name and call again; information_schema has them all."}}
+           "next": "Correct the name and call again; pg_schema list and describe tell what there is."}}
 ```
 
 `code`, `message` and `next` are always there. `sqlstate`, `detail`, `hint`, `position`, `constraint`, `table` and
 `column` are PostgreSQL's own words, where it was PostgreSQL that refused; `hint` is ours where it gave none, and
-`excerpt` shows the position in your SQL. `notices` beside `error` are what PostgreSQL said before. `retryable: true`
-says that the same call may succeed later, and `retry_after_s` when. Branch on `code` (and `sqlstate`): they are stable;
-the texts are for reading.
+`excerpt` shows the position in your SQL, or in what a function ran, which `context` names. `notices` beside `error` are
+what PostgreSQL said before. `retryable: true` says that the same call may succeed later, and `retry_after_s` when.
+Branch on `code` (and `sqlstate`): they are stable; the texts are for reading.
 
 | code | meaning | next step | retryable |
 | --- | --- | --- | --- |"""

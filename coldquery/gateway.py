@@ -18,6 +18,7 @@ import structlog
 
 from actors import Clock, LoopClock
 from coldquery.errors import Code, Refusal
+from coldquery.hypothetical import Tried, TryIndexes, check_indexes
 from coldquery.policy import check_explained, check_lone_write, check_operation, check_read
 from coldquery.postgres.answer import Limits, Result
 from coldquery.postgres.availability import Availability, Up
@@ -178,7 +179,7 @@ class Gateway:
         """
         self._require_serving()
         check_read(sql)
-        read = Read(sql, params, *self._bounds(wanted), calls_others=understand(sql).calls_others)
+        read = Read(sql, params, *self._bounds(wanted))
         return await self._timed(self._reads, read)
 
     async def explain(self, explain: Explain) -> Answer:
@@ -188,9 +189,8 @@ class Gateway:
             Refusal: as `read`.
         """
         self._require_serving()
-        check_explained(explain.sql)
-        # PostgreSQL plans a write only for a role that may do it.
-        pool = self._writes if understand(explain.sql).may_write else self._reads
+        check_explained(explain.sql, read_only=True)
+        pool = self._planning_pool(explain)
         read = Read(explain.statement, explain.params, explain.limits, self.time_limit_ms(explain.timeout_ms))
         try:
             return await self._timed(pool, read)
@@ -198,6 +198,28 @@ class Gateway:
             explain.locate(error)
             if error.code is Code.READ_ONLY:
                 error.next = "Open a transaction with pg_tx begin, and pass its `session_id`: what it does is undone."
+            raise
+
+    async def try_indexes(self, explain: Explain, indexes: Sequence[str]) -> Tried:
+        """The plan of one statement without and with indexes that are only imagined. Needs the extension hypopg.
+
+        Args:
+            explain: without `analyze`, for nothing can run with what does not exist.
+            indexes: a CREATE INDEX each.
+
+        Raises:
+            Refusal: as `explain`.
+        """
+        self._require_serving()
+        check_explained(explain.sql, read_only=True)
+        check_indexes(indexes)
+        limit_ms = self.time_limit_ms(explain.timeout_ms)
+        job = TryIndexes(explain.statement, explain.params, tuple(indexes), explain.limits, limit_ms)
+        try:
+            return await self._on_pool(self._planning_pool(explain), job)
+        except Refusal as error:
+            if error.sql == explain.statement:
+                explain.locate(error)
             raise
 
     async def write(
@@ -393,6 +415,10 @@ class Gateway:
     def _bounds(self, wanted: Wanted) -> tuple[Limits, int]:
         limits = self.limits(wanted.get("max_rows"), keyed=wanted.get("keyed", False))
         return limits, self.time_limit_ms(wanted.get("timeout_ms"))
+
+    def _planning_pool(self, explain: Explain) -> Pool:
+        # PostgreSQL plans a write only for a role that may do it.
+        return self._writes if understand(explain.sql).may_write else self._reads
 
     async def _timed(self, pool: Pool, job: Job[Result]) -> Answer:
         started = time.perf_counter()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.parser import Unparsable
+from coldquery.postgres.position import locate
 from coldquery.postgres.syntax import Call, Statement, understand
 
 type Why = tuple[str, str]
@@ -71,18 +72,21 @@ _SERVER = "changes the server's state"
 _PAST_ROLLBACK = "changes tables in a way that no rollback undoes"
 _CONNECTIONS_LOCKS = "takes or frees locks that belong to the connection"
 _REACHING_BEYOND: tuple[tuple[str, str], ...] = (
-    (r"(?:query|cursor)_to_xml\w*|ts_stat|crosstab\w*|connectby|xpath_table|dblink\w*", _RUNS_STRINGS),
+    (r"(?:query|cursor)_to_xml\w*|ts_stat|crosstab[234n]?|connectby|xpath_table|dblink", _RUNS_STRINGS),
+    (r"dblink_(?:connect(?:_u)?|disconnect|exec|open|fetch|close|send_query|get_result|get_notify)", _RUNS_STRINGS),
+    (r"dblink_(?:cancel_query|is_busy|error_message|get_connections|get_pkey|build_sql_\w+)", _RUNS_STRINGS),
     (r"pg_(?:terminate|cancel)_backend|pg_log_backend_memory_contexts", _OTHER_BACKENDS),
     (r"pg_(?:read(?:_binary)?_file|stat_file|ls_\w+|file_\w+|logdir_ls)", _FILES),
-    (r"lo_(?!get)\w+|loread|lowrite", _LARGE_OBJECTS),
+    (r"lo_(?:creat|create|open|close|import|export|put|from_bytea|unlink|manage|oid)", _LARGE_OBJECTS),
+    (r"lo_(?:truncate|lseek|tell)(?:64)?|loread|lowrite", _LARGE_OBJECTS),
     (
         r"pg_(?:switch_(?:wal|xlog)|create_restore_point|logical_emit_message|promote|log_standby_snapshot)",
         _LOG_AND_SLOTS,
     ),
     (r"pg_(?:backup_\w+|start_backup|stop_backup|wal_replay_\w+|sync_replication_slots)", _LOG_AND_SLOTS),
     (r"pg_(?:create|copy|drop)_\w+_slot|pg_replication_(?:slot|origin)_\w+|pg_logical_slot_\w+", _LOG_AND_SLOTS),
-    (r"pg_drop_replication_slot", _LOG_AND_SLOTS),
-    (r"heap_force_\w+|pg_truncate_visibility_map", _PAST_ROLLBACK),
+    (r"heap_force_(?:kill|freeze)|pg_truncate_visibility_map", _PAST_ROLLBACK),
+    (r"brin_(?:summarize_new_values|summarize_range|desummarize_range)|gin_clean_pending_list", _PAST_ROLLBACK),
     (r"pg_(?:reload_conf|rotate_logfile\w*|import_system_collations|nextoid|buffercache_evict\w*)", _SERVER),
     (r"pg_(?:try_)?advisory_lock(?:_shared)?|pg_advisory_unlock(?:_all|_shared)?", _CONNECTIONS_LOCKS),
     (r"pg_stat_reset\w*|pg_stat_statements_reset|pg_prewarm|autoprewarm\w*", _SERVER),
@@ -91,7 +95,7 @@ _BEYOND = [(re.compile(names), what) for names, what in _REACHING_BEYOND]
 # Where none of these stands in a text, and no identifier is spelt in escapes, none of the functions is called.
 _STEMS = (
     *("_to_xml", "ts_stat", "ts_rewrite", "crosstab", "connectby", "xpath_table", "dblink", "lo_", "loread", "lowrite"),
-    *("pg_", "autoprewarm", "heap_force", 'u&"'),
+    *("pg_", "autoprewarm", "heap_force", "brin_", "gin_clean", 'u&"'),
 )
 _SET_CONFIG = ("set_config", 'u&"')
 # What could not be parsed may still run if none of the names is in it as a word.
@@ -227,11 +231,7 @@ def check_read(sql: str) -> None:
         raise _refusal(why, statement.verb)
     if statement.locks_rows and statement.node == "SelectStmt":
         raise _refusal(_LOCKS, "SELECT … FOR UPDATE or SHARE")
-    lower = sql.lower()
-    if _holds_any(lower, _STEMS) and (statement.problem is None or _NAMED.search(lower)):
-        _check_calls(statement)
-    if _holds_any(lower, _SET_CONFIG):
-        _check_set_config(statement, _GUARDED_IN_A_READ)
+    _check_functions(statement)
 
 
 def check_session_statement(sql: str) -> None:
@@ -241,6 +241,8 @@ def check_session_statement(sql: str) -> None:
         Refusal: as `check_read`; `next` names what to use instead.
     """
     statement = _checked(sql)
+    if statement.problem is not None and statement.node in _NEED_THE_PARSER:
+        raise _unread(statement.problem, sql)
     if why := _unfit_for_a_session(statement):
         raise _refusal(why, statement.verb)
     if _holds_any(sql.lower(), _SET_CONFIG):
@@ -273,15 +275,22 @@ def check_operation(sql: str) -> None:
         raise _refusal(_MAY_END, statement.verb)
 
 
-def check_explained(sql: str) -> None:
+def check_explained(sql: str, *, read_only: bool) -> None:
     """Refuse a statement that can't be explained.
+
+    Args:
+        sql: the statement.
+        read_only: it is planned, and perhaps run, where PostgreSQL refuses writes: then it may not reach beyond that.
 
     Raises:
         Refusal: as `check_session_statement`.
     """
     check_session_statement(sql)
-    if understand(sql).node == "ExplainStmt":
+    statement = understand(sql)
+    if statement.node == "ExplainStmt":
         raise _refusal(_EXPLAIN)
+    if read_only:
+        _check_functions(statement)
 
 
 def _checked(sql: str) -> Statement:
@@ -307,8 +316,6 @@ def _unfit_for_a_session(statement: Statement) -> Why | None:
     why: Why | None = None
     if statement.is_refused_in_a_block:
         why = _ALONE
-    elif statement.problem is not None and node in _NEED_THE_PARSER:
-        why = _unread(statement.problem)
     elif node == "TransactionStmt":
         why = _TRANSACTION_CONTROL.get(fields.get("kind", ""), _CONTROL_UNREAD)
     elif node == "VariableSetStmt":
@@ -320,6 +327,14 @@ def _unfit_for_a_session(statement: Statement) -> Why | None:
     elif node == "DeallocateStmt" and fields.get("isall"):
         why = _OWN_STATEMENTS
     return why
+
+
+def _check_functions(statement: Statement) -> None:
+    lower = statement.sql.lower()
+    if _holds_any(lower, _STEMS) and (statement.problem is None or _NAMED.search(lower)):
+        _check_calls(statement)
+    if _holds_any(lower, _SET_CONFIG):
+        _check_set_config(statement, _GUARDED_IN_A_READ)
 
 
 def _holds_any(text: str, parts: tuple[str, ...]) -> bool:
@@ -358,7 +373,7 @@ def _calls(statement: Statement) -> Iterable[Call]:
     try:
         return tuple(statement.calls())
     except Unparsable as problem:
-        raise _refusal(_unread(str(problem))) from None
+        raise _unread(problem, statement.sql) from None
 
 
 def _literal(argument: object) -> str | None:
@@ -381,12 +396,16 @@ def _reaches_beyond(name: str, what: str) -> Refusal:
     )
 
 
-def _unread(problem: str) -> Why:
-    words = problem.replace("{", "{{").replace("}", "}}")
-    return (
-        f"Whether this may run here could only be told by parsing it, and that failed: {words}.",
-        "Write it more plainly, or shorter.",
+def _unread(problem: Unparsable, sql: str) -> Refusal:
+    """Only the parser could tell, and it can't: what it stumbled over, and where."""
+    refusal = Refusal(
+        Code.STATEMENT_NOT_ALLOWED,
+        f"Whether this may run here could only be told by parsing it, and that failed: {problem}.",
+        next="Correct it if it is a slip. If it is right, write it shorter or without the name that is in question, or "
+        "send it with pg_query write.",
     )
+    locate(refusal, sql, problem.position)
+    return refusal
 
 
 def _refusal(why: Why, what: str = "") -> Refusal:

@@ -22,17 +22,20 @@ import asyncpg
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.answer import Limits, Result
 from coldquery.postgres.connection import DEADLINE_MARGIN_S, Connection
-from coldquery.postgres.outcome import DRIVER_ERRORS, refusal
+from coldquery.postgres.outcome import DRIVER_ERRORS
 
 # https://www.postgresql.org/docs/current/sql-set-transaction.html
 _BEGIN = "BEGIN READ ONLY"
 _LIMIT = "SELECT pg_catalog.set_config('statement_timeout', '{}', true)"
 # So long after the last answer a connection may have died unnoticed.
 FRESH_S = 1.0
-_CLEAN = "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()"
-# A function can leave prepared statements behind, even in place of one that the driver keeps.
+# Neither advisory locks nor prepared statements mind a rollback. A function that a view or an operator calls may have
+# left such a statement, even in place of one that the driver keeps: the last command's tag counts them.
 # https://www.postgresql.org/docs/current/view-pg-prepared-statements.html
-_ODD_STATEMENTS = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statement() WHERE from_sql"
+_CLEAN = """
+ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all(); SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql
+"""
+_CLEANED = "SELECT 0"
 _STALE = (
     asyncpg.InvalidCachedStatementError,
     asyncpg.InvalidSQLStatementNameError,
@@ -49,14 +52,12 @@ class Read:
         params: its parameters.
         limits: how much of the answer.
         timeout_ms: how long it may take in PostgreSQL.
-        calls_others: a function that it calls may run other statements.
     """
 
     sql: str
     params: Sequence[Any]
     limits: Limits
     timeout_ms: int
-    calls_others: bool = True
 
     @property
     def time_s(self) -> float:
@@ -88,7 +89,7 @@ class Read:
                 self._require(wanted)
                 return await connection.run(self.sql, self.params, self.limits, cached=False)
         except DRIVER_ERRORS as error:
-            raise refusal(error, sql=self.sql, notices=connection.notices) from None
+            raise connection.refusal(error, self.sql, self.timeout_ms) from None
 
     @property
     def _begin(self) -> str:
@@ -100,10 +101,9 @@ class Read:
             raise Refusal(Code.CANCELLED, "The caller went away before the statement ran.")
 
     async def clean(self, connection: Connection) -> bool:
-        """Roll back and let go of advisory locks. Neither minds a rollback, nor do prepared statements."""
+        """Roll back, let go of advisory locks, and look for prepared statements that are none of the driver's."""
         if not connection.is_in_transaction():
             # Either it never began; or the statement ended it: it can't have written, but what else it left nobody
             # knows.
             return not connection.executed
-        await connection.execute(_CLEAN)
-        return not self.calls_others or await connection.fetchval(_ODD_STATEMENTS) == 0
+        return await connection.execute(_CLEAN) == _CLEANED

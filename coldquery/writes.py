@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.answer import Limits, Result
 from coldquery.postgres.connection import DEADLINE_MARGIN_S, Connection
-from coldquery.postgres.outcome import DRIVER_ERRORS, refusal
+from coldquery.postgres.outcome import DRIVER_ERRORS
 from coldquery.postgres.target import Target
 from coldquery.sessions.batch import run_all
 from coldquery.sessions.commands import Begin, Operation
@@ -133,7 +133,7 @@ class LoneWrite:
         try:
             return await connection.run(self.operation.sql, self.operation.params, self.limits, cached=False)
         except DRIVER_ERRORS as error:
-            raise _unsure(refusal(error, sql=self.operation.sql, notices=connection.notices)) from None
+            raise _unsure(connection.refusal(error, self.operation.sql, self.timeout_ms)) from None
 
     async def clean(self, connection: Connection) -> bool:
         """Forget everything, as after any write."""
@@ -154,7 +154,10 @@ def _nothing_kept(message: str) -> Refusal:
 
 
 def _unsure(error: Refusal) -> Refusal:
-    error.message += " The statement ran outside a transaction block: what it had committed by itself stays."
+    error.message = (
+        error.message.rstrip(".")
+        + ". The statement ran outside a transaction block: what it had committed by itself stays."
+    )
     error.next = "Look at what it was to change before you repeat it."
     error.retryable = False
     return error

@@ -12,14 +12,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from coldquery.postgres.answer import Column, Result
-from coldquery.postgres.values import encode
+from coldquery.postgres.answer import Column, Result, unique_names
+from coldquery.postgres.json_text import encode, escape
 
 type Format = Literal["table", "objects", "csv", "markdown"]
 
-# JSON itself escapes those below U+0020. Beside them: DEL, C1, the line and paragraph separators, what changes the
-# direction of writing, and the invisible tags. https://www.unicode.org/reports/tr9, https://www.unicode.org/reports/tr36
-_IN_JSON = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xf3\xa0[\x80\x81][\x80-\xbf]")
+# The same as in JSON: see coldquery/postgres/json_text.py.
 _IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 _QUOTED = re.compile(r'[",\r\n]|^\s|\s$')
 
@@ -39,25 +37,6 @@ def rows_of(result: Result, form: Format) -> dict[str, Any]:
     if not result.columns:
         return {}
     return {form: (_csv if form == "csv" else _markdown)(result)}
-
-
-def escaped_json(text: bytes) -> bytes:
-    """A JSON text without unseen characters, in their place their escapes: the same to every reader of JSON."""
-    if text.isascii() and b"\x7f" not in text:
-        return text
-    return _IN_JSON.sub(lambda found: _escape(found.group().decode()).encode(), text)
-
-
-def unique_names(columns: Sequence[Column]) -> list[str]:
-    """The columns' names, with a number behind those that were there before: a, b, a_2."""
-    names: list[str] = []
-    for column in columns:
-        name, number = column.name, 1
-        while name in names:
-            number += 1
-            name = f"{column.name}_{number}"
-        names.append(name)
-    return names
 
 
 def _columns(columns: Iterable[Column]) -> list[dict[str, str]]:
@@ -99,9 +78,4 @@ def _text(value: Any) -> str | None:
 
 
 def _visible(text: str) -> str:
-    return text if text.isascii() and text.isprintable() else _IN_TEXT.sub(lambda found: _escape(found.group()), text)
-
-
-def _escape(character: str) -> str:
-    units = character.encode("utf-16-be").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    return text if text.isascii() and text.isprintable() else _IN_TEXT.sub(lambda found: escape(found.group()), text)

@@ -11,6 +11,7 @@ from pydantic import Field
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Gateway, Wanted
 from coldquery.mcp.arguments import Arguments, Isolation, Takes
+from coldquery.mcp.explaining import check_form, explain_command, plan_result, tried_result
 from coldquery.mcp.rendering import answer_result, batch_result, ran_result, transacted_result, written_result
 from coldquery.mcp.tool import GatewayTool
 from coldquery.sessions import Begin
@@ -22,7 +23,7 @@ DESCRIPTION = (
     "read: any query, where PostgreSQL refuses writes; queries belong here. "
     "write: with session_id inside that open transaction (see pg_tx), or alone with autocommit=true. "
     "transaction: operations, committed together or not at all; with session_id, a part of that transaction. "
-    "explain: the plan; analyze=true runs it and undoes what it did (writes only with session_id). "
+    "explain: the plan and a reading of it; analyze=true runs it and undoes what it did (writes only with session_id). "
     "Put values in params ($1, $2, …), never in the SQL. "
     "Answers {columns, rows, row_count, truncated?, session?}: rows are arrays in column order; numeric, bigint beyond "
     "2^53, dates and bytea are strings in PostgreSQL's own format."
@@ -48,6 +49,9 @@ class PgQueryArguments(Arguments):
         list[OperationArguments] | None, Field(description="[{sql, params?}]", min_length=1, max_length=1000)
     ] = None
     analyze: bool | None = None
+    hypothetical_indexes: Annotated[
+        list[str] | None, Field(description="CREATE INDEX …: plan as if they existed", min_length=1, max_length=20)
+    ] = None
     session_id: Annotated[str | None, Field(min_length=1)] = None
     autocommit: bool | None = None
     isolation_level: Annotated[Isolation | None, Field(description="for transaction")] = None
@@ -65,7 +69,7 @@ class PgQuery(GatewayTool[PgQueryArguments]):
     actions: ClassVar[Mapping[str, Takes]] = {
         "read": Takes(("sql",), ("params", "session_id", *_ANSWER)),
         "write": Takes(("sql",), ("params", "session_id", "autocommit", *_ANSWER)),
-        "explain": Takes(("sql",), ("params", "analyze", "session_id", *_ANSWER)),
+        "explain": Takes(("sql",), ("params", "analyze", "hypothetical_indexes", "session_id", "timeout_ms", "format")),
         "transaction": Takes(("operations",), ("session_id", "autocommit", "isolation_level", *_ANSWER)),
     }
 
@@ -95,7 +99,7 @@ class PgQuery(GatewayTool[PgQueryArguments]):
             case "read":
                 return answer_result(await gateway.read(_sql(arguments), arguments.params or (), **wanted), form)
             case "explain":
-                return answer_result(await gateway.explain(self._explain(arguments)), form)
+                return await self._explained(arguments)
             case "write":
                 if not arguments.autocommit:
                     raise Refusal(Code.WRITE_DENIED, "A write needs a `session_id`, or `autocommit: true`.")
@@ -122,6 +126,8 @@ class PgQuery(GatewayTool[PgQueryArguments]):
             )
         reply = await self._gateway.ask(self.caller(), session_id, self._command(arguments))
         duration_ms, form = (time.perf_counter() - started) * 1000, arguments.format or "table"
+        if arguments.action == "explain" and isinstance(reply, Ran):
+            return plan_result(reply.result, arguments.format, duration_ms, reply.echo)
         if isinstance(reply, BatchRan):
             return batch_result(reply.results, form, duration_ms, reply.echo)
         assert isinstance(reply, Ran)  # noqa: S101 - the answer to what `_command` makes
@@ -140,14 +146,24 @@ class PgQuery(GatewayTool[PgQueryArguments]):
                 return Batch(operations=_operations(arguments), limits=limits, timeout_ms=timeout_ms)
 
     def _explain(self, arguments: PgQueryArguments) -> Explain:
-        return Explain(
-            sql=_sql(arguments),
-            params=tuple(arguments.params or ()),
-            analyze=arguments.analyze or False,
-            buffers=arguments.analyze or False,
-            limits=self._gateway.limits(arguments.max_rows, keyed=arguments.format == "objects"),
-            timeout_ms=self._gateway.time_limit_ms(arguments.timeout_ms),
-        )
+        check_form(arguments.format)
+        analyze, timeout_ms = arguments.analyze or False, arguments.timeout_ms
+        if arguments.hypothetical_indexes and (analyze or arguments.session_id is not None):
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                "`hypothetical_indexes` are planned with, and not run with, and not in a session.",
+                next="Leave `analyze` and `session_id` out.",
+            )
+        return explain_command(self._gateway, _sql(arguments), arguments.params, analyze=analyze, timeout_ms=timeout_ms)
+
+    async def _explained(self, arguments: PgQueryArguments) -> ToolResult:
+        explain, indexes = self._explain(arguments), arguments.hypothetical_indexes
+        if not indexes:
+            answer = await self._gateway.explain(explain)
+            return plan_result(answer.result, arguments.format, answer.duration_ms)
+        started = time.perf_counter()
+        tried = await self._gateway.try_indexes(explain, indexes)
+        return tried_result(tried, indexes, arguments.format, (time.perf_counter() - started) * 1000)
 
 
 def _sql(arguments: PgQueryArguments) -> str:

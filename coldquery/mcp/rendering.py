@@ -14,8 +14,9 @@ from mcp_types import TextContent
 
 from coldquery.errors import Refusal
 from coldquery.gateway import Answer, Committed
-from coldquery.mcp.formats import Format, escaped_json, rows_of
+from coldquery.mcp.formats import Format, rows_of
 from coldquery.postgres.answer import Result, Truncation
+from coldquery.postgres.json_text import escaped_json
 from coldquery.sessions.replies import Echo
 
 _encode = msgspec.json.Encoder().encode

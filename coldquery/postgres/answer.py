@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from coldquery.errors import cut
-from coldquery.postgres.values import cut_cells, encode
+from coldquery.postgres.json_text import cut_cells, encode, escaped_json
 
 # A chunk is at most so many times the one before it, so that a few wide rows after many narrow ones stay few.
 CHUNK_GROWTH = 8
+# Rows that are only counted come so many at once, or as many as the limit of bytes holds of the widest.
+DISCARDED_CHUNK_ROWS = 128
 # So many notices of one statement are kept, and so many characters of each of their texts.
 MAX_NOTICES = 20
 MAX_NOTICE_LENGTH = 1_000
@@ -113,6 +115,20 @@ class Result:
     notices: Notices | None = None
 
 
+def unique_names(columns: Sequence[Column]) -> list[str]:
+    """The columns' names, with a number behind those that were there before: a, b, a_2."""
+    names: dict[str, None] = {}
+    numbers: dict[str, int] = {}
+    for column in columns:
+        name, number = column.name, numbers.get(column.name, 1)
+        while name in names:
+            number += 1
+            name = f"{column.name}_{number}"
+        numbers[column.name] = number
+        names[name] = None
+    return list(names)
+
+
 class Page:
     """Rows as they come in chunks, kept while they fit the limits.
 
@@ -124,11 +140,14 @@ class Page:
         rows: those that are kept.
         encoded: each of them as JSON.
         truncation: which limit was reached; None as long as none was.
+        widest: the bytes of the largest row that came, before any cell of it was cut.
     """
 
     def __init__(self, limits: Limits, columns: Sequence[Column]) -> None:
         self._limits = limits
-        self._keys_size = sum(len(encode(each.name)) + 1 for each in columns) if limits.keyed else 0
+        self._keys_size = sum(len(encode(key)) + 1 for key in unique_names(columns)) if limits.keyed else 0
+        self._received = 1
+        self.widest = 1
         self._size = 1  # the brackets round the rows, less the comma that the first row needs not
         self.rows: list[tuple[Any, ...]] = []
         self.encoded: list[bytes] = []
@@ -145,9 +164,11 @@ class Page:
         room = limits.max_rows - len(self.rows)
         for record in records[:room]:
             row = tuple(record)
-            text = encode(row)
+            text = escaped_json(encode(row))
+            self.widest = max(self.widest, len(text))
+            self._received += len(text) + 1
             if len(text) > limits.max_cell_bytes and (cut := cut_cells(row, limits.max_cell_bytes)) != row:
-                row, text = cut, encode(cut)
+                row, text = cut, escaped_json(encode(cut))
                 self.truncation = Truncation("cell", limits.max_cell_bytes)
             size = len(text) + 1 + self._keys_size
             if self._size + size > limits.max_bytes:
@@ -160,6 +181,13 @@ class Page:
             self.truncation = Truncation("rows", limits.max_rows)
 
     def next_chunk(self, last: int) -> int:
-        """How many rows to ask for next, from the size of those that came."""
-        expected = (self._limits.max_bytes - self._size) * len(self.rows) // self._size + 1
-        return max(1, min(self._limits.max_rows + 1 - len(self.rows), expected, last * CHUNK_GROWTH))
+        """How many rows to ask for next, from the size of those that came, before any cell of them was cut.
+
+        Args:
+            last: how many were asked for last.
+        """
+        if self.full:
+            # They are only counted.
+            return max(1, min(DISCARDED_CHUNK_ROWS, self._limits.max_bytes // self.widest))
+        fitting = (self._limits.max_bytes - self._size) * len(self.rows) // self._received + 1
+        return max(1, min(self._limits.max_rows + 1 - len(self.rows), fitting, last * CHUNK_GROWTH))

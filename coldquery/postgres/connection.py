@@ -30,9 +30,7 @@ from coldquery.postgres.outcome import refusal, severity
 
 # Rows of the first Execute. Many answers end within it; a larger one is fetched in chunks sized by what has come, since
 # what a chunk holds is in memory before it can be measured.
-FIRST_CHUNK_ROWS = 16
-# Rows that are only counted come so many at once.
-DISCARDED_CHUNK_ROWS = 128
+FIRST_CHUNK_ROWS = 4
 
 # So many statements are kept described. asyncpg keeps 100 prepared.
 MAX_DESCRIBED = 200
@@ -86,6 +84,7 @@ class Connection(asyncpg.Connection):
     executed = False
     heard_at = -math.inf
     _running = False
+    _took_s = 0.0
     _interruption: tuple[asyncio.Future[None], asyncio.Task[None]] | None = None
 
     async def run(
@@ -122,11 +121,14 @@ class Connection(asyncpg.Connection):
         self._running = True
         self.notices = None
         self.executed = False
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             result = await self._run(sql, params, limits, cached=cached, complete=complete, opening=opening)
         finally:
             self._running = False
-            self.heard_at = asyncio.get_running_loop().time()
+            self.heard_at = clock()
+            self._took_s = self.heard_at - began
             if self._interruption is not None:
                 answered, cancelling = self._interruption
                 answered.set_result(None)
@@ -137,6 +139,17 @@ class Connection(asyncpg.Connection):
             # A request of unknown fate had to be cut off just as the answer came.
             raise ConnectionResetError
         return result
+
+    def refusal(self, error: BaseException, sql: str | None, limit_ms: int | None) -> Refusal:
+        """The catalogue's form of what the last `run` raised.
+
+        Args:
+            error: that.
+            sql: the statement.
+            limit_ms: how long it might take; None if that is not known.
+        """
+        overdue = limit_ms is not None and self._took_s * 1000 >= limit_ms
+        return refusal(error, sql=sql, notices=self.notices, overdue=overdue)
 
     @property
     def bare(self) -> Connection:
@@ -236,7 +249,7 @@ class Connection(asyncpg.Connection):
         page.add(records)
         fetched, in_one = len(records), completed
         while not completed and (complete or not page.full):
-            chunk = DISCARDED_CHUNK_ROWS if page.full else page.next_chunk(chunk)
+            chunk = page.next_chunk(chunk)
             records, tag, completed = await self._protocol.execute(statement, "", chunk, True, None)
             fetched += len(records)
             if not page.full:

@@ -12,7 +12,7 @@ import asyncpg
 from coldquery.errors import Cause, Code, Refusal, cut
 from coldquery.postgres.answer import Notices
 from coldquery.postgres.parameters import Unfit
-from coldquery.postgres.position import locate
+from coldquery.postgres.position import excerpt, locate
 
 # The exact code first, then its class (the first two characters).
 _CODES: dict[str, Code] = {
@@ -46,6 +46,8 @@ RETRY_AFTER_S = 1.0
 
 # PostgreSQL repeats values in its words, however long they are.
 MAX_TEXT_LENGTH = 2_000
+# Where in functions it happened, from the innermost outwards.
+MAX_CONTEXT_LINES = 4
 
 _SEVERAL_STATEMENTS = "cannot insert multiple commands into a prepared statement"
 
@@ -133,7 +135,12 @@ def connection_problem(error: BaseException) -> str:
 
 
 def refusal(
-    error: BaseException, parameter_types: Sequence[str] = (), *, sql: str | None = None, notices: Notices | None = None
+    error: BaseException,
+    parameter_types: Sequence[str] = (),
+    *,
+    sql: str | None = None,
+    notices: Notices | None = None,
+    overdue: bool = False,
 ) -> Refusal:
     """The catalogue's form of an error that running a statement raised.
 
@@ -142,10 +149,11 @@ def refusal(
         parameter_types: the types that the statement wants, to say what a value does not fit.
         sql: the statement, to show where in it PostgreSQL found the error.
         notices: what PostgreSQL had said before.
+        overdue: it had run for as long as it may, for PostgreSQL may say why it stopped in any language.
     """
     match error:
         case asyncpg.PostgresError() if severity(error) is not None:
-            refused = _from_server(error)
+            refused = _from_server(error, overdue=overdue)
             if sql is not None:
                 locate(refused, sql, refused.cause.position)
             refused.notices = None if notices is None else notices.to_dict()
@@ -162,7 +170,7 @@ def refusal(
             return Refusal(Code.INTERNAL, "The gateway could not understand PostgreSQL's answer.")
 
 
-def _from_server(error: asyncpg.PostgresError) -> Refusal:
+def _from_server(error: asyncpg.PostgresError, *, overdue: bool) -> Refusal:
     if isinstance(error.__cause__, Unfit):
         return error.__cause__.refusal(Cause(sqlstate=error.sqlstate))
     sqlstate = error.sqlstate or "XX000"
@@ -171,12 +179,12 @@ def _from_server(error: asyncpg.PostgresError) -> Refusal:
     step = None
     if sqlstate == "42601" and _SEVERAL_STATEMENTS in message:
         code, message = Code.STATEMENT_NOT_ALLOWED, "The SQL holds several statements; nothing was run."
-    elif sqlstate == "57014" and "statement timeout" in message:
+    elif sqlstate == "57014" and ("statement timeout" in message or (overdue and "user request" not in message)):
         code = Code.STATEMENT_TIMEOUT
     elif sqlstate == "25001" and "read-write mode" in message:
         code = Code.READ_ONLY
     elif sqlstate in {"42P01", "42703"}:
-        step = "Correct the name and call again; information_schema has them all."
+        step = "Correct the name and call again; pg_schema list and describe tell what there is."
     elif code is Code.SQL_ERROR and not error.position:
         step = "Correct the statement and call again."
     position = error.position
@@ -189,11 +197,20 @@ def _from_server(error: asyncpg.PostgresError) -> Refusal:
             detail=error.detail and cut(error.detail, MAX_TEXT_LENGTH),
             hint=error.hint and cut(error.hint, MAX_TEXT_LENGTH),
             position=int(position) if position else None,
+            excerpt=_inner_excerpt(error),
+            context=error.context and cut("\n".join(error.context.splitlines()[:MAX_CONTEXT_LINES]), MAX_TEXT_LENGTH),
             constraint=error.constraint_name,
             table=error.table_name,
             column=error.column_name,
         ),
     )
+
+
+def _inner_excerpt(error: asyncpg.PostgresError) -> str | None:
+    """The place in what a function ran, where it is there that PostgreSQL found the error."""
+    if error.internal_query is None or not error.internal_position:
+        return None
+    return excerpt(error.internal_query, int(error.internal_position))
 
 
 def _unfit_parameter(text: str, types: Sequence[str]) -> Refusal:

@@ -24,9 +24,9 @@ _BOOLEANS = {
     **dict.fromkeys(("f", "fa", "fal", "fals", "false", "n", "no", "of", "off", "0"), False),
 }
 
-# The last line of what an error of Bind carries as its context; in English, as the rest of PostgreSQL's words may not
-# be: then the error stays as it is. With `log_parameter_max_length_on_error` the value follows.
-_CONTEXT = re.compile(r"^unnamed portal parameter \$(\d+)", re.MULTILINE)
+# The last line of what an error of Bind carries as its context, in whatever language: a parameter's number at its end,
+# or before its value, with `log_parameter_max_length_on_error`.
+_CONTEXT = re.compile(r"^(unnamed portal parameter )?[^\n$\"'\u00bb]*\$(\d+)(?: = .*)?\Z", re.MULTILINE | re.DOTALL)
 _QUOTED = re.compile(r'".*"', re.DOTALL)
 
 _STRINGS = {"text", "varchar", "bpchar", "name"}
@@ -203,4 +203,7 @@ def refused_by_server(context: str | None, message: str | None) -> tuple[int, Un
     found = _CONTEXT.search(context or "")
     if found is None:
         return None
-    return int(found.group(1)), Unfit(_QUOTED.sub('"…"', message or "PostgreSQL refuses it"))
+    english, number = found.groups()
+    # In another language nobody knows by which marks the value is quoted.
+    reason = _QUOTED.sub('"…"', message) if english and message else "PostgreSQL refuses it"
+    return int(number), Unfit(reason)

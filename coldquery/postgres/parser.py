@@ -18,6 +18,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from coldquery.errors import cut
+
+# The parser repeats the text in its messages.
+MAX_MESSAGE_LENGTH = 200
+
 # Longer texts are not parsed.
 LONGEST_BYTES = 128 * 1024
 # Up to here the caller's own stack is enough by far.
@@ -27,11 +32,18 @@ _STACK_BYTES_PER_BYTE = 256
 
 
 class Unparsable(Exception):  # noqa: N818 - it says what the text is
-    """The parser can't make out the text. `str()` is its own message, without an end.
+    """The parser can't make out the text. `str()` is its own message.
 
     It may be wrong, or a newer server's syntax, or too long or too deep to look at; or there is no parser on this
     platform.
+
+    Attributes:
+        position: in the text, in characters from 1, where that is known.
     """
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        super().__init__(cut(message, MAX_MESSAGE_LENGTH))
+        self.position = position
 
 
 class Kind(IntEnum):
@@ -135,7 +147,8 @@ def _text(sql: str) -> bytes:
 
 def _require(result: Any) -> None:
     if result.error:
-        raise Unparsable(result.error.contents.message.decode(errors="replace"))
+        told = result.error.contents
+        raise Unparsable(told.message.decode(errors="replace"), told.cursorpos or None)
 
 
 def _on_enough_stack[T](call: Callable[[bytes], T], text: bytes) -> T:

@@ -158,6 +158,9 @@ class Pool:
         """Send new jobs to another pool at once, and close the old one when its last job has ended."""
         fresh = _Generation(target.pool(size), RWLock(fast=True))
         _ = await fresh.pool
+        if self._closed:
+            await fresh.pool.close()
+            return
         old, self._generation = self._generation, fresh
         self._acquire_timeout_s = acquire_timeout_s
         await self._close(old)
@@ -193,6 +196,9 @@ class Pool:
                 loan = await self._borrow(generation, flight)
                 try:
                     flight.land(await flight.job.run(loan.connection, flight.is_wanted))
+                except Refusal as error:
+                    # The caller has it before the connection is cleaned.
+                    flight.fail(error)
                 finally:
                     flight.connection = None
                     await loan.give_back(flight.job)
@@ -211,6 +217,8 @@ class Pool:
             try:
                 with loan.connection.cut_after(self._acquire_timeout_s):
                     await flight.job.begin(loan.connection)
+                if loan.connection.is_closed():
+                    raise ConnectionResetError  # noqa: TRY301 - as if it had been noticed a moment before
             except Exception as error:  # noqa: BLE001 - nothing of the caller's was sent: tried again, then told
                 problem = error
                 await loan.discard()

@@ -59,33 +59,6 @@ _FIRST_NODE = re.compile(rb'"stmts":\[\{"stmt":\{"(\w+)":')
 _STATEMENT = b'{"stmt":{"'
 _LOCKS_ROWS = b'"lockingClause":['
 _WRITES = re.compile(rb'"(?:Insert|Update|Delete|Merge)Stmt":\{|"intoClause":\{')
-_CALL = b'"funcname":['
-_CALLED = re.compile(
-    rb'"funcname":\[(?:\{"String":\{"sval":"pg_catalog"\}\},)?\{"String":\{"sval":"(\w+)"\}\}\]',
-)
-# A name after a dot can be a call too (see `Statement.calls`), where what stands before it is no row.
-_NO_ROWS = (b'"RangeFunction":{', b'"A_Indirection":{')
-_DOTTED = re.compile(rb'"String":\{[^{}]*\}\},\{"String":|"indirection":\[\{"String":')
-
-# PostgreSQL's own functions that queries are full of. None of them runs SQL.
-_PLAIN_FUNCTIONS = {
-    *("abs", "age", "array_agg", "array_length", "array_position", "array_to_string", "avg", "bool_and", "bool_or"),
-    *("btrim", "cardinality", "ceil", "char_length", "concat", "concat_ws", "count", "cume_dist", "current_setting"),
-    *("date_bin", "date_part", "date_trunc", "dense_rank", "exp", "extract", "first_value", "floor", "format"),
-    *("format_type", "generate_series", "has_table_privilege", "initcap", "json_agg", "json_build_object"),
-    *("jsonb_agg", "jsonb_array_elements", "jsonb_array_elements_text", "jsonb_build_object", "jsonb_each"),
-    *("jsonb_each_text", "jsonb_object_agg", "jsonb_object_keys", "lag", "last_value", "lead", "left", "length", "ln"),
-    *("log", "lower", "lpad", "ltrim", "make_date", "make_interval", "max", "md5", "min", "mod", "now", "nth_value"),
-    *("ntile", "obj_description", "col_description", "percent_rank", "percentile_cont", "percentile_disc"),
-    *("pg_database_size", "pg_get_constraintdef", "pg_get_expr", "pg_get_indexdef", "pg_get_viewdef"),
-    *("pg_relation_size", "pg_size_pretty", "pg_table_size", "pg_total_relation_size", "position", "power", "random"),
-    *("rank", "regexp_matches", "regexp_replace", "repeat", "replace", "reverse", "right", "round", "row_number"),
-    *("row_to_json", "rpad", "rtrim", "sign", "split_part", "sqrt", "starts_with", "stddev", "string_agg"),
-    *("string_to_array", "strpos", "substr", "substring", "sum", "timezone", "to_char", "to_date", "to_json"),
-    *("to_jsonb", "to_number", "to_timestamp", "to_tsquery", "to_tsvector", "translate", "trim", "trunc", "unnest"),
-    *("upper", "variance", "width_bucket"),
-}
-
 # What PostgreSQL refuses to run in a transaction block; each command's page says so.
 _NOT_IN_A_BLOCK = {
     *("AlterSystemStmt", "CreateSubscriptionStmt", "DropSubscriptionStmt", "CreatedbStmt", "DropdbStmt"),
@@ -150,21 +123,18 @@ class Statement:
         node: PostgreSQL's name for the kind of the first, such as `SelectStmt`; "" if there is none, or if the text
             could not be parsed and begins with no word that tells.
         fields: of that node, where its kind alone says too little.
-        problem: why it could not be parsed, in the parser's words; None if it could. Then all else is known by the
-            first word alone.
+        problem: why it could not be parsed; None if it could. Then all else is known by the first word alone.
         locks_rows: it has a FOR UPDATE or one of its relatives.
         may_write: it can be one that writes by itself, and not only by a function that it calls.
-        calls_others: it calls, or may call, a function that is none of PostgreSQL's plain ones.
     """
 
     sql: str
     count: int
     node: str
     fields: Fields = field(default_factory=dict)
-    problem: str | None = None
+    problem: Unparsable | None = None
     locks_rows: bool = False
     may_write: bool = False
-    calls_others: bool = False
 
     @property
     def verb(self) -> str:
@@ -200,19 +170,19 @@ class Statement:
                 if "String" in dotted:
                     yield Call(_name(dotted), (None,))
 
-    def tables(self) -> tuple[str, ...]:
-        """The tables, views and the like that it names, as it names them but for quotes; no names of its own WITH.
+    def tables(self) -> tuple[tuple[str, ...], ...]:
+        """The tables, views and the like that it names: each name's parts, without quotes; no names of its own WITH.
 
         Raises:
             Unparsable: it could not be parsed.
         """
-        found: dict[str, None] = {}
-        own: set[str] = set()
+        found: dict[tuple[str, ...], None] = {}
+        own: set[tuple[str, ...]] = set()
         for node in self._nodes():
             if "ctename" in node:
-                own.add(node["ctename"])
+                own.add((node["ctename"],))
             if "relname" in node:
-                found[".".join(filter(None, (node.get("schemaname"), node["relname"])))] = None
+                found[tuple(filter(None, (node.get("schemaname"), node["relname"])))] = None
         return tuple(name for name in found if name not in own)
 
     def normalized(self) -> str:
@@ -274,9 +244,7 @@ def _understand(sql: str) -> Statement:
     except Unparsable as problem:
         node = _NODE_OF_WORD.get(first_word(sql), "")
         empty = _start(sql) == len(sql)
-        return Statement(
-            sql, 0 if empty else 1, node, problem=str(problem), may_write=node != "SelectStmt", calls_others=True
-        )
+        return Statement(sql, 0 if empty else 1, node, problem=problem, may_write=node != "SelectStmt")
     first = _FIRST_NODE.search(parsed)
     if first is None:
         return Statement(sql, 0, "")
@@ -288,20 +256,10 @@ def _understand(sql: str) -> Statement:
         _fields(parsed) if node in _LOOKED_INTO else {},
         locks_rows=_LOCKS_ROWS in parsed,
         may_write=node != "SelectStmt" or _LOCKS_ROWS in parsed or _WRITES.search(parsed) is not None,
-        calls_others=_calls_others(parsed),
     )
 
 
 _understand_kept = lru_cache(maxsize=_KEPT)(_understand)
-
-
-def _calls_others(parsed: bytes) -> bool:
-    if any(each in parsed for each in _NO_ROWS) and _DOTTED.search(parsed):
-        return True
-    if _CALL not in parsed:
-        return False
-    names = _CALLED.findall(parsed)
-    return len(names) != parsed.count(_CALL) or any(each.decode() not in _PLAIN_FUNCTIONS for each in names)
 
 
 def _fields(parsed: bytes) -> Fields:

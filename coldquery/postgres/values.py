@@ -10,8 +10,6 @@ import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import msgspec
-
 from coldquery.postgres.forms import Form, Read, array, plain, read_json
 from coldquery.postgres.literals import parse_record
 from coldquery.postgres.parameters import (
@@ -210,22 +208,3 @@ def install_array(codecs: Codecs, oid: int, form: Form, element_oid: int, elemen
         codecs.set_array(oid, form.type_name, form.schema, element_oid)
     else:
         install(codecs, oid, form)
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=str)
-
-encode: Callable[[object], bytes] = _ENCODER.encode
-"""A value as compact JSON text: a row (a tuple of decoded values) becomes an array."""
-
-
-def cut_cells(row: tuple[Any, ...], limit_bytes: int) -> tuple[Any, ...]:
-    """Shorten each cell whose text is longer than `limit_bytes`, and say in it how much is missing."""
-
-    def shorten(value: Any) -> Any:
-        data = value.encode() if isinstance(value, str) else encode(value)
-        if len(data) <= limit_bytes:
-            return value
-        kept = data[:limit_bytes].decode(errors="ignore")
-        return f"{kept}… [cut: {limit_bytes} of {len(data)} bytes]"
-
-    return tuple(map(shorten, row))

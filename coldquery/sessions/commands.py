@@ -82,6 +82,7 @@ class Explain(_Message):
     analyze: bool = False
     verbose: bool = False
     buffers: bool = False
+    settings: bool = False
     format: Literal["text", "json"] = "text"
     limits: Limits
     timeout_ms: int | None = Field(default=None, ge=1)
@@ -98,8 +99,8 @@ class Explain(_Message):
 
     @property
     def _prefix(self) -> str:
-        wanted = {"ANALYZE": self.analyze, "VERBOSE": self.verbose, "BUFFERS": self.buffers}
-        options = ", ".join([f"FORMAT {self.format.upper()}", *(name for name, on in wanted.items() if on)])
+        flags = ("analyze", "verbose", "buffers", "settings")
+        options = ", ".join([f"FORMAT {self.format.upper()}", *(name.upper() for name in flags if getattr(self, name))])
         return f"EXPLAIN ({options}) "
 
 

@@ -304,7 +304,6 @@ class HeldTransaction:
 
     async def _failed(self, error: Exception, sql: str | None = None) -> Refusal:
         """Brings the state in line with what PostgreSQL said, and returns what to tell the caller."""
-        notices = self.connection.notices if sql else None
         event = await self._event(error)
         self.state = after(self.state, None, event)
         if isinstance(event, Ended) and event.lost:
@@ -314,7 +313,7 @@ class HeldTransaction:
             )
             lost.retryable = False
             return lost
-        answer = refusal(error, sql=sql, notices=notices)
+        answer = self.connection.refusal(error, sql, self._statement_timeout_ms) if sql else refusal(error)
         if answer.cause.sqlstate == _NO_SUCH_STATEMENT:
             # Something dropped the driver's own prepared statements.
             self.connection.forget_statements()

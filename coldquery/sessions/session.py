@@ -262,8 +262,9 @@ class SessionActor(Actor[Command, Reply]):
         return await self._run(query.sql, query)
 
     async def _explain(self, explain: Explain) -> Result:
-        check_explained(explain.sql)
-        settings = () if explain.analyze and understand(explain.sql).may_write else (READ_ONLY,)
+        writes = explain.analyze and understand(explain.sql).may_write
+        check_explained(explain.sql, read_only=not writes)
+        settings = () if writes else (READ_ONLY,)
         async with self._transaction.frame(*settings, timeout_ms=explain.timeout_ms, undo=True):
             try:
                 return await self._run(explain.statement, explain)

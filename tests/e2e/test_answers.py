@@ -84,7 +84,7 @@ async def test_an_error_shows_its_place_and_the_nearest_names(era: str, gateway:
             "hint": "There is public.customer.",
             "position": 15,
             "excerpt": "LINE 2: FROM custommer\n             ^",
-            "next": "Correct the name and call again; information_schema has them all.",
+            "next": "Correct the name and call again; pg_schema list and describe tell what there is.",
         }
 
 

@@ -17,11 +17,13 @@ from mcp.client.session import ClientSession
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
+from coldquery.mcp.server import INSTRUCTIONS
 from tests.conftest import TestDatabase
 from tests.e2e.conftest import COLDQUERY, RunningGateway, clean_environment
 
 ERAS = ["auto", "legacy"]
 TRANSPORTS = ["http", "stdio"]
+TOOLS = ["pg_query", "pg_tx", "pg_schema", "pg_admin", "pg_monitor"]
 
 
 @asynccontextmanager
@@ -55,7 +57,7 @@ async def test_a_client_lists_the_tool_and_reads_rows(
     transport: str, era: str, gateway: RunningGateway, shop: TestDatabase
 ) -> None:
     async with fastmcp_client(transport, era, gateway, shop) as client:
-        assert [tool.name for tool in await client.list_tools()] == ["pg_query", "pg_tx"]
+        assert [tool.name for tool in await client.list_tools()] == TOOLS
         error, answer = await call(client, action="read", sql="SELECT * FROM customer WHERE id = $1", params=[1])
         assert not error
         assert answer["columns"] == [
@@ -192,8 +194,9 @@ async def test_the_tool_list_says_how_long_it_may_be_kept_and_is_small(gateway: 
         result = (await http.post(gateway.url, **modern("tools/list", {}))).json()["result"]
     assert result["ttlMs"] == 300_000
     assert result["cacheScope"] == "private"
-    assert len(json.dumps(result)) / 4 < 1_000
-    assert all(tool["annotations"]["destructiveHint"] for tool in result["tools"])
+    assert len(json.dumps(result, separators=(",", ":"), ensure_ascii=False)) / 4 <= 2_000
+    assert len(INSTRUCTIONS) / 4 <= 250
+    assert [tool["name"] for tool in result["tools"] if tool["annotations"]["readOnlyHint"]] == ["pg_monitor"]
 
 
 @pytest.mark.parametrize(

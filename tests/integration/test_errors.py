@@ -123,6 +123,27 @@ async def test_postgresqls_own_words_come_through(gateway: Gateway, sql: str, co
     assert error["next"]
 
 
+async def test_an_error_in_a_function_shows_where_in_it(gateway: Gateway, database: TestDatabase) -> None:
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute(
+        "CREATE FUNCTION bad() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT nocol FROM shop.orders); END $$"
+    )
+    await owner.close()
+    cause = (await refused(gateway, "SELECT bad()")).cause
+    assert cause.position is None
+    assert cause.excerpt is not None
+    assert "nocol" in cause.excerpt
+    assert cause.context is not None
+    assert "function bad() line 1" in cause.context
+
+
+async def test_a_name_of_mixed_case_finds_its_columns(gateway: Gateway, database: TestDatabase) -> None:
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute('CREATE TABLE "Odd ""Name." (one int)')
+    await owner.close()
+    assert (await refused(gateway, 'SELECT zzz FROM "Odd ""Name."')).cause.hint == "The columns are one."
+
+
 async def test_notices_come_with_the_answer_and_with_the_error(gateway: Gateway) -> None:
     notices = (await gateway.read("SELECT public.chatty(2)")).result.notices
     assert notices is not None

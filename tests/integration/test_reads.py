@@ -134,6 +134,23 @@ async def test_a_connection_with_statements_of_a_function_is_thrown_away(pool: P
     assert (await read(pool, "SELECT pg_backend_pid()")).rows != backend
 
 
+@pytest.mark.parametrize("way", ["SELECT * FROM view_of_it", "SELECT 1 OPERATOR(public.|+|) 2", "SELECT 'x'::checked"])
+async def test_such_a_function_is_noticed_however_it_is_called(pool: Pool, observer: Any, way: str) -> None:
+    await observer.execute(
+        "CREATE TABLE account (amount int); INSERT INTO account VALUES (100);"
+        "CREATE FUNCTION meddle() RETURNS int LANGUAGE plpgsql AS $$ DECLARE kept text; BEGIN"
+        " SELECT name INTO kept FROM pg_prepared_statements WHERE statement = 'SELECT amount FROM account';"
+        " EXECUTE format('DEALLOCATE %I', kept); EXECUTE format('PREPARE %I AS SELECT 666', kept); RETURN 1; END $$;"
+        "CREATE VIEW view_of_it AS SELECT meddle();"
+        "CREATE FUNCTION meddle(a int, b int) RETURNS int LANGUAGE sql AS 'SELECT meddle()';"
+        "CREATE OPERATOR |+| (FUNCTION = meddle, LEFTARG = int, RIGHTARG = int);"
+        "CREATE DOMAIN checked AS text CHECK (meddle() = 1)"
+    )
+    assert (await read(pool, "SELECT amount FROM account")).rows == [(100,)]
+    await read(pool, way)
+    assert (await read(pool, "SELECT amount FROM account")).rows == [(100,)]
+
+
 async def test_a_read_whose_kept_statement_was_dropped_is_answered(pool: Pool, observer: Any) -> None:
     await observer.execute(
         "CREATE FUNCTION drop_all() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DEALLOCATE ALL'; RETURN 1; END $$"

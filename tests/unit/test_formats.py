@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldquery.mcp.formats import Format, escaped_json, rows_of, unique_names
-from coldquery.postgres.answer import Column, Result
-from coldquery.postgres.values import encode
+from coldquery.mcp.formats import Format, rows_of
+from coldquery.postgres.answer import Column, Result, unique_names
+from coldquery.postgres.json_text import encode, escaped_json
 
 ODD = 'a,"b"|c\nd'
 HIDDEN = "\x1b[31m\x7f\x9b\u202e\u2066\U000e0041"
@@ -74,6 +74,11 @@ def test_json_hides_nothing_and_stays_the_same(text: str) -> None:
     after = escaped_json(before)
     assert json.loads(after) == json.loads(before)
     assert not any(character in after.decode() for character in HIDDEN.replace("[31m", ""))
+
+
+def test_many_columns_of_one_name_are_named_at_once() -> None:
+    # A thousand times as many steps would be noticed.
+    assert unique_names([Column("a", "int4")] * 1_600)[-1] == "a_1600"
 
 
 @given(st.lists(st.sampled_from(["a", "a_2", "a_2_2", "?column?"])))

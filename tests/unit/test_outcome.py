@@ -133,6 +133,14 @@ def test_why_there_is_no_connection_is_told_without_secrets(error: Exception, wo
     assert "s3cret" not in told
 
 
+def test_a_time_limit_is_known_in_any_language() -> None:
+    german = server_error("57014", "storniere Anfrage wegen Zeitüberschreitung der Anfrage")
+    assert refusal(german, overdue=True).code is Code.STATEMENT_TIMEOUT
+    assert refusal(german).code is Code.CANCELLED
+    by_hand = server_error("57014", "canceling statement due to user request")
+    assert refusal(by_hand, overdue=True).code is Code.CANCELLED
+
+
 def test_each_reason_for_having_no_connection_has_its_next_step() -> None:
     steps = {
         "53300": "coldquery doctor",

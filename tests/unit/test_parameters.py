@@ -130,3 +130,30 @@ def test_a_value_that_json_has_not_is_refused() -> None:
     for fit in (parameters.json_text, parameters.text, parameters.number, INT4, parameters.boolean):
         with pytest.raises(Unfit, match="JSON"):
             fit(object())
+
+
+@pytest.mark.parametrize(
+    ("context", "message", "reason"),
+    [
+        (
+            "unnamed portal parameter $2",
+            'invalid input syntax for type date: "bad"',
+            'invalid input syntax for type date: "…"',
+        ),
+        ("unnamed portal parameter $2 = 'bad'", 'no: "bad"', 'no: "…"'),
+        ("JSON data, line 1: bad\nunnamed portal parameter $2 = 'bad'", None, "PostgreSQL refuses it"),
+        ("unbenanntes Portal, Parameter $2", "ungültige Eingabesyntax für Typ date: »bad«", "PostgreSQL refuses it"),
+        ("unbenanntes Portal, Parameter $2 = 'bad'", "Typ date: »bad«", "PostgreSQL refuses it"),
+    ],
+)
+def test_a_parameter_that_postgresql_refuses_is_known_in_any_language(
+    context: str, message: str | None, reason: str
+) -> None:
+    found = refused_by_server(context, message)
+    assert found is not None
+    assert (found[0], found[1].reason) == (2, reason)
+
+
+@pytest.mark.parametrize("context", [None, "", "PL/pgSQL function f() line 1", 'SQL statement "SELECT $1"'])
+def test_other_errors_are_no_parameters(context: str | None) -> None:
+    assert refused_by_server(context, "no") is None

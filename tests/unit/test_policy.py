@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldquery.errors import Code, Refusal
-from coldquery.policy import check_read
+from coldquery.policy import check_explained, check_read
 
 
 def refused(sql: str) -> Refusal:
@@ -136,6 +136,8 @@ def test_what_only_the_policy_can_refuse_in_a_read_is_refused(sql: str, word: st
         "SELECT pg_read_file FROM t",
         "SELECT 1 AS dblink",
         "SELECT lo_get(1)",
+        "SELECT l.lo_revenue, l.dblink_id, (l).lo_orderdate FROM lineorder AS l",
+        "SELECT crosstabs(1), heap_forced(1)",
         "SELECT pg_try_advisory_xact_lock(1)",
         "SELECT ts_rewrite('a'::tsquery, 'a'::tsquery, 'b'::tsquery)",
         "SELECT hello_world(1), pg_stat_get_activity(1)",
@@ -146,6 +148,25 @@ def test_what_only_the_policy_can_refuse_in_a_read_is_refused(sql: str, word: st
 )
 def test_what_only_looks_like_it_is_let_through(sql: str) -> None:
     check_read(sql)
+
+
+def test_where_the_parser_stumbles_the_place_is_shown() -> None:
+    refusal = refused("SELECT lo_import('x')\nFROM a b c")
+    assert "syntax error" in refusal.message
+    assert refusal.cause.excerpt == "LINE 2: FROM a b c\n                 ^"
+    assert len(refused("SELECT pg_read_file /*" + "x" * 100_000).message) < 500
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["SELECT pg_read_file('x')", "SELECT set_config('role', 'x', true)", "DECLARE c CURSOR FOR SELECT pg_switch_wal()"],
+)
+def test_what_is_explained_where_writes_are_refused_may_not_reach_beyond_either(sql: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        check_explained(sql, read_only=True)
+    assert caught.value.code is Code.STATEMENT_NOT_ALLOWED
+    check_explained("INSERT INTO t SELECT lower('x')", read_only=True)
+    check_explained("SELECT pg_advisory_lock(1)", read_only=False)
 
 
 @given(st.text())

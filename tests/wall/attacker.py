@@ -11,7 +11,7 @@ from coldquery.errors import Code, Refusal
 from coldquery.gateway import Caller, Gateway
 from coldquery.postgres.answer import Limits, Result
 from coldquery.sessions import Begin
-from coldquery.sessions.commands import Query, Rollback
+from coldquery.sessions.commands import Explain, Query, Rollback
 from coldquery.sessions.replies import Ran
 from tests.wall.entries import RUNS, Verdict
 from tests.wall.victim import CLEAN, Victim, changed
@@ -38,6 +38,12 @@ class Attacker:
     async def read(self, sql: str, params: tuple[Any, ...] = (), timeout_ms: int = 5_000) -> Result:
         async with asyncio.timeout(_CALL_S):
             return (await self.gateway.read(sql, params, timeout_ms=timeout_ms)).result
+
+    async def explain(self, sql: str, params: tuple[Any, ...] = (), timeout_ms: int = 5_000) -> Result:
+        """Explain and run, without a session."""
+        explained = Explain(sql=sql, params=params, analyze=True, limits=self.gateway.limits(), timeout_ms=timeout_ms)
+        async with asyncio.timeout(_CALL_S):
+            return (await self.gateway.explain(explained)).result
 
     async def read_in_session(self, sql: str, params: tuple[Any, ...] = (), timeout_ms: int = 5_000) -> Result:
         """Read in the session, which is opened when there is none, and in which something has been done."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.wall.attacker import Attacker, verdict
-from tests.wall.entries import Harmless, Hostile
+from tests.wall.entries import BY_NAME, Harmless, Hostile
 from tests.wall.harmless import HARMLESS_READS
 from tests.wall.hostile import HOSTILE
 
@@ -49,6 +49,25 @@ async def test_a_hostile_read_in_a_session_harms_neither_it_nor_anything_else(
     answer, refusal = await verdict(attacker.read_in_session(attack.sql, attack.params, attack.timeout_ms))
     await attacker.require_same_session()
     assert answer in entry.expected, f"answered {answer}: {refusal}"
+
+
+# What only its name refuses, and EXPLAIN would run with `analyze`; one in three will do.
+_EXPLAINED = [
+    each
+    for each in HOSTILE
+    if each.expected == BY_NAME
+    and each.family != "row locks"
+    and each.attack.sql.upper().startswith(("SELECT", "WITH"))
+][::3]
+
+
+@pytest.mark.parametrize("entry", _EXPLAINED, ids=lambda entry: entry.id)
+async def test_a_hostile_statement_that_is_explained_harms_nothing(attacker: Attacker, entry: Hostile) -> None:
+    attack = entry.attack
+    _require_version(attacker, attack.since)
+    answer, refusal = await verdict(attacker.explain(attack.sql, attack.params, attack.timeout_ms))
+    await attacker.require_untouched()
+    assert answer in BY_NAME, f"answered {answer}: {refusal}"
 
 
 @pytest.mark.parametrize("entry", HARMLESS_READS, ids=lambda entry: entry.id)

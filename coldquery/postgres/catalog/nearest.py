@@ -86,7 +86,8 @@ def missing(error: Refusal) -> Missing | None:
             tables = understand(error.sql).tables()
         except Unparsable:
             return None
-        return MissingColumn(name[-1], tables[:_MOST_TABLES])
+        quoted = (".".join('"' + part.replace('"', '""') + '"' for part in each) for each in tables[:_MOST_TABLES])
+        return MissingColumn(name[-1], tuple(quoted))
     return None
 
 

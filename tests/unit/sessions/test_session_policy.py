@@ -152,7 +152,7 @@ def test_their_harmless_relatives_may_stand_in_a_transaction(sql: str) -> None:
 
 def test_an_explain_in_front_is_told() -> None:
     with pytest.raises(Refusal) as caught:
-        check_explained("EXPLAIN ANALYZE SELECT 1")
+        check_explained("EXPLAIN ANALYZE SELECT 1", read_only=False)
     assert caught.value.next == "Leave EXPLAIN out of it."
 
 

@@ -1,0 +1,89 @@
+"""Changes of a schema: what a statement changes, and the statement that makes one."""
+
+import pytest
+
+from coldquery.errors import Code, Refusal
+from coldquery.postgres import ddl
+from coldquery.postgres.ddl import Column, change_of, require
+
+ODD = ("Odd", 'Na"me')
+
+
+@pytest.mark.parametrize(
+    ("sql", "change"),
+    [
+        ("CREATE TABLE t (a int)", ("create", "table")),
+        ("CREATE TABLE t AS SELECT 1", ("create", "table")),
+        ("CREATE MATERIALIZED VIEW m AS SELECT 1", ("create", "materialized_view")),
+        ("CREATE OR REPLACE VIEW v AS SELECT 1", ("create", "view")),
+        ("CREATE UNIQUE INDEX CONCURRENTLY ON t (a)", ("create", "index")),
+        ("CREATE PROCEDURE p() LANGUAGE sql AS ''", ("create", "function")),
+        ("CREATE AGGREGATE a (int) (sfunc = x, stype = int)", ("create", "function")),
+        ("CREATE TYPE e AS ENUM ('a')", ("create", "type")),
+        ("CREATE DOMAIN d AS int", ("create", "type")),
+        ("CREATE POLICY p ON t", ("create", "table")),
+        ("CREATE ROLE r", ("create", "role")),
+        ("ALTER TABLE t ADD a int", ("alter", "table")),
+        ("ALTER VIEW v SET (security_barrier)", ("alter", "view")),
+        ("ALTER TABLE t RENAME a TO b", ("alter", "table")),
+        ("ALTER INDEX i RENAME TO j", ("alter", "index")),
+        ("ALTER SCHEMA s OWNER TO r", ("alter", "schema")),
+        ("ALTER FUNCTION f() SET SCHEMA s", ("alter", "function")),
+        ("ALTER TYPE t ADD VALUE 'x'", ("alter", "type")),
+        ("ALTER SEQUENCE s RESTART", ("alter", "sequence")),
+        ("COMMENT ON COLUMN t.a IS 'x'", ("alter", "table")),
+        ("DROP TABLE t, u CASCADE", ("drop", "table")),
+        ("DROP ROLE r", ("drop", "role")),
+        ("DROP TRIGGER x ON t", ("drop", "trigger")),
+        ("DROP CAST (int AS text)", ("drop", None)),
+        ("SELECT 1", None),
+        ("TRUNCATE t", None),
+        ("", None),
+    ],
+)
+def test_what_a_statement_changes(sql: str, change: tuple[str, str | None] | None) -> None:
+    assert change_of(sql) == change
+
+
+@pytest.mark.parametrize(
+    ("sql", "made"),
+    [
+        (ddl.create_table(ODD, [Column("a", "int", primary_key=True), Column("B", "int", not_null=True, default="1")]),
+         'CREATE TABLE "Odd"."Na""me" (a int, "B" int NOT NULL DEFAULT 1, PRIMARY KEY (a))'),
+        (ddl.create_table(["t"], [], if_not_exists=True), "CREATE TABLE IF NOT EXISTS t ()"),
+        (ddl.create_index("i", ["s", "t"], ["a", "B"], unique=True, concurrently=True, if_not_exists=True),
+         'CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON s.t (a, "B")'),
+        (ddl.create_index(None, ["t"], ["a"]), "CREATE INDEX ON t (a)"),
+        (ddl.create_schema("S", if_not_exists=True), 'CREATE SCHEMA IF NOT EXISTS "S"'),
+        (ddl.add_column(["t"], Column("a", "int", default="1")), "ALTER TABLE t ADD COLUMN a int DEFAULT 1"),
+        (ddl.drop_column(["t"], "a", cascade=True, if_exists=True), "ALTER TABLE t DROP COLUMN IF EXISTS a CASCADE"),
+        (ddl.rename_column(["t"], "a", "B"), 'ALTER TABLE t RENAME COLUMN a TO "B"'),
+        (ddl.set_type(["t"], "a", "bigint"), "ALTER TABLE t ALTER COLUMN a TYPE bigint USING a::bigint"),
+        (ddl.rename("materialized_view", ["m"], "n"), "ALTER MATERIALIZED VIEW m RENAME TO n"),
+        (ddl.comment("table", ["t"], "it's"), "COMMENT ON TABLE t IS 'it''s'"),
+        (ddl.comment("table", ["s", "t"], None, "a"), "COMMENT ON COLUMN s.t.a IS NULL"),
+        (ddl.drop("view", ["v"], cascade=True), "DROP VIEW v CASCADE"),
+    ],
+)  # fmt: skip
+def test_the_statement_that_makes_a_change_is_one_of_its_kind(sql: str, made: str) -> None:
+    assert sql == made
+    assert change_of(sql) is not None
+
+
+@pytest.mark.parametrize(
+    ("sql", "verb", "target", "words"),
+    [
+        ("DROP TABLE t", "create", "table", "is the drop of a table, and not the create of a table"),
+        ("CREATE VIEW v AS SELECT 1", "create", "table", "is the create of a view"),
+        ("DELETE FROM t", "alter", None, "changes no schema"),
+        ("CREATE TABL", "create", "table", "can't be told: syntax error"),
+    ],
+)
+def test_another_statement_than_was_announced_is_refused(
+    sql: str, verb: ddl.Verb, target: str | None, words: str
+) -> None:
+    with pytest.raises(Refusal) as caught:
+        require(sql, verb, target)
+    assert caught.value.code is Code.STATEMENT_NOT_ALLOWED
+    assert words in caught.value.message
+    assert "pg_query write" in caught.value.next
