@@ -1,4 +1,4 @@
-"""The tool `pg_schema`: what there is in the database."""
+"""The tool `pg_schema`: what there is in the database, and changes of it."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,28 @@ from fastmcp.tools import ToolResult
 from mcp_types import ToolAnnotations
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from coldquery.gateway import Gateway
+from coldquery.errors import Code, Refusal
+from coldquery.gateway import Answer, Gateway
 from coldquery.mcp.arguments import Arguments, Takes
 from coldquery.mcp.rendering import small_result
+from coldquery.mcp.schema_changes import ColumnArguments, statement
 from coldquery.mcp.tool import GatewayTool
 from coldquery.postgres.catalog.describing import tidy, together, whole
 from coldquery.postgres.catalog.listing import Listing, no_such_schema
 from coldquery.postgres.catalog.resolution import NotFound, choose, parameters, with_schema
 from coldquery.postgres.identifiers import parse
+from coldquery.sessions.commands import Query
+from coldquery.sessions.replies import Ran
 
 DESCRIPTION = (
     "list: schemas; by target, schema or pattern (% as in LIKE) what they hold. describe up to 20 names: columns, "
-    "keys both ways, indexes, triggers, policies, partitions, definition, size."
+    "keys both ways, indexes, triggers, policies, partitions, definition, size. create, alter, drop: sql, or in "
+    "arguments a table (columns), an index (table, columns), a schema, a change, a drop. "
+    "Changes need session_id or autocommit=true."
 )
 
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: dependent_objects_still_exist
+_DEPENDED_ON = "2BP01"
 _MOST_NAMES = 20
 _ALL = 1000
 
@@ -46,7 +54,7 @@ with catch_warnings():
     class PgSchemaArguments(Arguments):
         """The arguments of `pg_schema`."""
 
-        action: Literal["list", "describe"]
+        action: Literal["list", "describe", "create", "alter", "drop"]
         target: (
             Literal[
                 "schema",
@@ -70,16 +78,36 @@ with catch_warnings():
         limit: int | None = None
         offset: int | None = None
         include_sizes: bool | None = None
+        sql: str | None = None
+        table: str | None = None
+        columns: list[ColumnArguments] | None = None
+        change: Literal["add_column", "drop_column", "rename_column", "set_type", "rename", "comment"] | None = None
+        new_name: str | None = None
+        comment: str | None = None
+        unique: bool | None = None
+        concurrently: bool | None = None
+        cascade: bool | None = None
+        if_exists: bool | None = None
+        if_not_exists: bool | None = None
+        autocommit: bool | None = None
         session_id: str | None = None
 
 
+_CHANGE = ("target", "name", "schema", "sql", "session_id", "autocommit")
+
+
 class PgSchema(GatewayTool[PgSchemaArguments]):
-    """Answers questions about the catalog, in a session or without."""
+    """Answers questions about the catalog and changes it, in a session or without."""
 
     takes: ClassVar[type[Arguments]] = PgSchemaArguments
     actions: ClassVar[Mapping[str, Takes]] = {
         "list": Takes((), ("target", "schema", "pattern", "detail", "limit", "offset", "include_sizes", "session_id")),
         "describe": Takes(("name",), ("target", "schema", "detail", "session_id")),
+        "create": Takes((), (*_CHANGE, "table", "columns", "unique", "concurrently", "if_not_exists")),
+        "alter": Takes(
+            (), (*_CHANGE, "change", "columns", "new_name", "comment", "cascade", "if_exists", "if_not_exists")
+        ),
+        "drop": Takes((), (*_CHANGE, "cascade", "if_exists")),
     }
 
     def __init__(self, gateway: Gateway) -> None:
@@ -101,6 +129,33 @@ class PgSchema(GatewayTool[PgSchemaArguments]):
                 return small_result(await self._list(arguments))
             case "describe":
                 return small_result(await self._describe(arguments))
+            case "create" | "alter" | "drop":
+                return small_result(await self._change(arguments))
+
+    async def _change(self, arguments: PgSchemaArguments) -> dict[str, Any]:
+        if arguments.session_id is None and not arguments.autocommit:
+            raise Refusal(Code.WRITE_DENIED, "A change of the schema needs a `session_id`, or `autocommit: true`.")
+        schema = None if arguments.schema is None else parse(arguments.schema).name.name
+        sql = statement(arguments, arguments.name or (), schema)
+        try:
+            return {"sql": sql, **await self._make(arguments, sql)}
+        except Refusal as error:
+            if error.cause.sqlstate == _DEPENDED_ON:
+                error.next = "`detail` lists what depends on it: change that first, or drop all with `cascade: true`."
+            raise
+
+    async def _make(self, arguments: PgSchemaArguments, sql: str) -> dict[str, Any]:
+        if arguments.session_id is None:
+            written = await self._gateway.write(sql)
+            result = written.result if isinstance(written, Answer) else written.results[0]
+            rest: dict[str, Any] = {"outcome": "committed"}
+        else:
+            query = Query(sql=sql, access="write", limits=self._gateway.limits())
+            reply = await self._gateway.ask(self.caller(), arguments.session_id, query)
+            assert isinstance(reply, Ran)  # noqa: S101 - the answer to a query
+            result, rest = reply.result, {"session": reply.echo.to_dict()}
+        notices = {} if result.notices is None else result.notices.to_dict()
+        return {"command": result.command, **notices, **rest}
 
     async def _list(self, arguments: PgSchemaArguments) -> dict[str, Any]:
         narrowed = arguments.schema is not None or arguments.pattern is not None

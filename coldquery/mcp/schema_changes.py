@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING
 
 from coldquery.errors import Code, Refusal
 from coldquery.mcp.arguments import Arguments
 from coldquery.postgres import ddl
 from coldquery.postgres.identifiers import parse
 
-type AlterKind = Literal["add_column", "drop_column", "rename_column", "set_type", "rename", "comment"]
+if TYPE_CHECKING:
+    from coldquery.mcp.pg_schema import PgSchemaArguments
 
 
 class ColumnArguments(Arguments):
@@ -23,25 +24,7 @@ class ColumnArguments(Arguments):
     primary_key: bool | None = None
 
 
-class ChangeArguments(Protocol):
-    """The arguments of pg_schema that tell a change."""
-
-    action: str
-    target: str | None
-    sql: str | None
-    table: str | None
-    columns: list[ColumnArguments] | None
-    change: AlterKind | None
-    new_name: str | None
-    comment: str | None
-    unique: bool | None
-    concurrently: bool | None
-    cascade: bool | None
-    if_exists: bool | None
-    if_not_exists: bool | None
-
-
-def statement(arguments: ChangeArguments, names: Sequence[str], schema: str | None) -> str:
+def statement(arguments: PgSchemaArguments, names: Sequence[str], schema: str | None) -> str:
     """The SQL of a change.
 
     Args:
@@ -58,7 +41,7 @@ def statement(arguments: ChangeArguments, names: Sequence[str], schema: str | No
     return sql
 
 
-def _made(arguments: ChangeArguments, names: list[list[str]]) -> str:
+def _made(arguments: PgSchemaArguments, names: list[list[str]]) -> str:
     target, columns = arguments.target, arguments.columns or []
     if target is None:
         raise _missing("target", "what kind of object it is, or the whole as `sql`,")
@@ -90,7 +73,7 @@ def _made(arguments: ChangeArguments, names: list[list[str]]) -> str:
     raise _missing("sql", f"the whole {arguments.action.upper()} {target.replace('_', ' ').upper()}")
 
 
-def _altered(arguments: ChangeArguments, target: str, name: list[str], columns: list[ColumnArguments]) -> str:
+def _altered(arguments: PgSchemaArguments, target: str, name: list[str], columns: list[ColumnArguments]) -> str:
     column = columns[0] if columns else None
     match arguments.change:
         case "rename":

@@ -1,0 +1,109 @@
+"""A real MCP client changes a schema, in a session and without."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fastmcp import Client
+
+from tests.e2e.conftest import RunningGateway
+from tests.e2e.test_transactions import Agent
+
+
+@pytest.fixture
+async def agent(ledger_gateway: RunningGateway) -> AsyncIterator[Agent]:
+    async with Client(ledger_gateway.url) as client:
+        yield Agent(client)
+
+
+async def change(agent: Agent, **arguments: Any) -> dict[str, Any]:
+    return await agent.call("pg_schema", autocommit=True, **arguments)
+
+
+async def columns(agent: Agent, name: str, **arguments: Any) -> list[str]:
+    answer = await agent.call("pg_schema", action="describe", name=name, **arguments)
+    return [each["name"] for each in answer["objects"][0]["columns"]]
+
+
+async def test_a_table_is_made_changed_and_dropped_by_arguments(agent: Agent) -> None:
+    made = await change(
+        agent,
+        action="create",
+        target="table",
+        name="note",
+        columns=[
+            {"name": "id", "type": "int", "primary_key": True},
+            {"name": "Body", "type": "text", "default": "'-'"},
+        ],
+    )
+    assert made["command"] == "CREATE TABLE"
+    assert made["sql"] == "CREATE TABLE note (id int, \"Body\" text DEFAULT '-', PRIMARY KEY (id))"
+    steps: list[dict[str, Any]] = [
+        {"change": "add_column", "columns": [{"name": "at", "type": "timestamptz"}]},
+        {"change": "rename_column", "columns": [{"name": "Body"}], "new_name": "body"},
+        {"change": "set_type", "columns": [{"name": "id", "type": "bigint"}]},
+        {"change": "drop_column", "columns": [{"name": "at"}]},
+        {"change": "comment", "comment": "it's ours"},
+        {"change": "comment", "columns": [{"name": "id"}], "comment": "key"},
+    ]
+    for step in steps:
+        assert "error" not in await change(agent, action="alter", target="table", name="note", **step), step
+    assert await columns(agent, "note") == ["id", "body"]
+    index = {"action": "create", "target": "index", "table": "note", "columns": [{"name": "body"}], "name": "note_body"}
+    assert (await change(agent, **index, concurrently=True))["command"] == "CREATE INDEX"
+    assert (await change(agent, action="alter", target="table", name="note", change="rename", new_name="memo"))[
+        "outcome"
+    ]
+    assert "error" not in await change(agent, action="create", sql="CREATE VIEW memos AS SELECT * FROM memo")
+    refused = (await change(agent, action="drop", target="table", name="memo"))["error"]
+    assert (refused["sqlstate"], refused["detail"]) == ("2BP01", "view memos depends on table memo")
+    assert "cascade: true" in refused["next"]
+    dropped = await change(agent, action="drop", target="table", name="memo", cascade=True)
+    assert dropped["notices"][0]["message"] == "drop cascades to view memos"
+    again = await change(agent, action="drop", target="table", name="memo", if_exists=True)
+    assert again["outcome"] == "committed"
+
+
+async def test_in_a_session_a_change_is_a_part_of_the_transaction(agent: Agent) -> None:
+    await agent.begin()
+    inside = {"session_id": agent.session_id}
+    made = await agent.call(
+        "pg_schema", action="create", sql="CREATE TABLE draft (i int, j text)", target="table", **inside
+    )
+    assert made["session"]["state"] == "idle in transaction"
+    assert await columns(agent, "draft", **inside) == ["i", "j"]
+    assert "error" in await agent.call("pg_schema", action="describe", name="draft")
+    await agent.tx("rollback")
+    assert "error" in await agent.call("pg_schema", action="describe", name="draft")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ({"action": "create", "sql": "DROP TABLE entry"}, "statement_not_allowed", "is the drop of a table"),
+        ({"action": "drop", "sql": "DELETE FROM entry"}, "statement_not_allowed", "changes no schema"),
+        ({"action": "alter", "target": "view", "sql": "ALTER TABLE t ADD x int"}, "statement_not_allowed", "a table"),
+        ({"action": "create", "target": "table"}, "invalid_argument", "`name` is missing"),
+        ({"action": "create", "target": "function", "name": "f"}, "invalid_argument", "`sql` is missing"),
+        ({"action": "alter", "target": "table", "name": "entry"}, "invalid_argument", "`change` is missing"),
+        ({"action": "alter", "target": "table", "name": "entry", "change": "rename"}, "invalid_argument", "`new_name`"),
+        ({"action": "drop", "name": "entry"}, "invalid_argument", "`target` is missing"),
+        ({"action": "create", "target": "table", "name": "x", "columns": [{"name": "a", "type": "int; DROP TABLE x"}]},
+         "statement_not_allowed", "syntax error"),
+        ({"action": "drop", "target": "table", "name": "entry", "columns": []}, "invalid_argument", "has no place"),
+    ],
+)  # fmt: skip
+async def test_a_bad_change_is_told_and_changes_nothing(
+    agent: Agent, arguments: dict[str, Any], code: str, words: str
+) -> None:
+    error = (await change(agent, **arguments))["error"]
+    assert error["code"] == code
+    assert words in error["message"]
+    assert error["next"]
+
+
+async def test_a_change_must_be_asked_for(agent: Agent) -> None:
+    error = (await agent.call("pg_schema", action="drop", target="table", name="entry"))["error"]
+    assert error["code"] == "write_denied"
