@@ -10,7 +10,7 @@ from coldquery.errors import cut
 from coldquery.postgres.json_text import cut_cells, encode, escaped_json
 
 # A chunk is at most so many times the one before it, so that a few wide rows after many narrow ones stay few.
-CHUNK_GROWTH = 8
+CHUNK_GROWTH = 16
 # Rows that are only counted come so many at once, or as many as the limit of bytes holds of the widest.
 DISCARDED_CHUNK_ROWS = 128
 # So many notices of one statement are kept, and so many characters of each of their texts.
@@ -160,25 +160,30 @@ class Page:
 
     def add(self, records: Sequence[Any]) -> None:
         """Keep of these rows what fits."""
-        limits = self._limits
+        limits, keys_size, widest = self._limits, self._keys_size, self.widest
         room = limits.max_rows - len(self.rows)
         for record in records[:room]:
             row = tuple(record)
             text = escaped_json(encode(row))
-            self.widest = max(self.widest, len(text))
-            self._received += len(text) + 1
-            if len(text) > limits.max_cell_bytes and (cut := cut_cells(row, limits.max_cell_bytes)) != row:
+            length = len(text)
+            self._received += length + 1
+            if length > widest:  # noqa: PLR1730 - max() takes longer, and there may be ten thousand
+                widest = length
+            if length > limits.max_cell_bytes and (cut := cut_cells(row, limits.max_cell_bytes)) != row:
                 row, text = cut, escaped_json(encode(cut))
+                length = len(text)
                 self.truncation = Truncation("cell", limits.max_cell_bytes)
-            size = len(text) + 1 + self._keys_size
-            if self._size + size > limits.max_bytes:
+            size = self._size + length + 1 + keys_size
+            if size > limits.max_bytes:
                 self.truncation = Truncation("bytes", limits.max_bytes)
-                return
-            self._size += size
+                break
+            self._size = size
             self.rows.append(row)
             self.encoded.append(text)
-        if len(records) > room:
-            self.truncation = Truncation("rows", limits.max_rows)
+        else:
+            if len(records) > room:
+                self.truncation = Truncation("rows", limits.max_rows)
+        self.widest = widest
 
     def next_chunk(self, last: int) -> int:
         """How many rows to ask for next, from the size of those that came, before any cell of them was cut.

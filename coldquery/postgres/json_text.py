@@ -11,8 +11,6 @@ import msgspec
 # JSON itself escapes what is below U+0020. Beside that: DEL, C1, the line and paragraph separators, what changes the
 # direction of writing, and the invisible tags. https://www.unicode.org/reports/tr9, https://www.unicode.org/reports/tr36
 _IN_JSON = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xf3\xa0[\x80\x81][\x80-\xbf]")
-# Looked for first, for that is many times as fast: one of these is in all of them.
-_LEADS = (b"\x7f", b"\xc2", b"\xe2\x80", b"\xe2\x81", b"\xf3\xa0")
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
 
@@ -22,9 +20,8 @@ encode: Callable[[object], bytes] = _ENCODER.encode
 
 def escaped_json(text: bytes) -> bytes:
     """A JSON text without unseen characters, in their place their escapes: the same to every reader of JSON."""
-    for lead in _LEADS:
-        if lead in text:
-            return _IN_JSON.sub(lambda found: escape(found.group().decode()).encode(), text)
+    if b"\x7f" in text or not text.isascii():
+        return _IN_JSON.sub(lambda found: escape(found.group().decode()).encode(), text)
     return text
 
 
