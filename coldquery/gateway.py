@@ -449,11 +449,11 @@ class Gateway:
         if (unknown := missing(refusal)) is None:
             return
         sql, params = unknown.question
-        question = Read(sql, params, self.limits(None), NEAREST_TIMEOUT_MS)
+        read = Read(sql, params, self.limits(), NEAREST_TIMEOUT_MS)
         # A kindness, so it takes a moment at most, and may fail.
         with suppress(Refusal, TimeoutError):
             async with asyncio.timeout(NEAREST_TIMEOUT_MS / 1000):
-                found = await self._reads.run(question)
+                found = await self._reads.run(read)
                 refusal.cause = replace(refusal.cause, hint=unknown.hint(found.rows))
 
     def _require_serving(self) -> None:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from fastmcp.tools import ToolResult
-from mcp_types import TextContent
 
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Gateway
 from coldquery.hypothetical import Tried
 from coldquery.mcp.formats import Format
-from coldquery.mcp.rendering import small_result
+from coldquery.mcp.rendering import json_block, small_result
 from coldquery.postgres.answer import Result
 from coldquery.postgres.catalog import records
-from coldquery.postgres.json_text import escaped_json
 from coldquery.postgres.plans import PLAN_LIMITS, Plan, plans_of, read, render
 from coldquery.sessions.commands import Explain
 from coldquery.sessions.replies import Echo
@@ -102,4 +99,4 @@ def _result(
     if result.truncated is None:
         (body["plan_json"],) = records(result)[0].values()
     # It may be large, so it goes out once, as rows do.
-    return ToolResult(content=[TextContent(type="text", text=escaped_json(msgspec.json.encode(body)).decode())])
+    return ToolResult(content=[json_block(body)])

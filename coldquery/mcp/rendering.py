@@ -59,9 +59,7 @@ def batch_result(results: Sequence[Result], form: Format, duration_ms: float, se
 
 def small_result(body: dict[str, Any]) -> ToolResult:
     """A small answer: structured content, and the same as text."""
-    return ToolResult(
-        content=[TextContent(type="text", text=escaped_json(_encode(body)).decode())], structured_content=body
-    )
+    return ToolResult(content=[json_block(body)], structured_content=body)
 
 
 def refusal_result(refusal: Refusal) -> ToolResult:
@@ -82,10 +80,11 @@ def _text(body: dict[str, Any], duration_ms: float, session: Echo | None = None)
         body["session"] = session.to_dict()
     # A table in CSV or Markdown is read as it is, and not as a string within JSON.
     tables = [TextContent(type="text", text=body.pop(form)) for form in ("csv", "markdown") if form in body]
-    return ToolResult(content=[*tables, _block(body)])
+    return ToolResult(content=[*tables, json_block(body)])
 
 
-def _block(body: dict[str, Any]) -> TextContent:
+def json_block(body: dict[str, Any]) -> TextContent:
+    """A body as compact JSON in which nothing hides."""
     return TextContent(type="text", text=escaped_json(_encode(body)).decode())
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from fastmcp import FastMCP
 from fastmcp.exceptions import ResourceError
 from fastmcp.resources import ResourceSecurity
@@ -15,8 +14,8 @@ from mcp_types import Completion, CompletionArgument, CompletionContext, PromptR
 
 from coldquery.errors import Refusal
 from coldquery.gateway import Gateway
+from coldquery.mcp.rendering import json_block
 from coldquery.postgres.identifiers import quote_name
-from coldquery.postgres.json_text import escaped_json
 
 TABLE = "postgres://schema/{schema}/{table}"
 
@@ -116,4 +115,4 @@ async def _answer(server: FastMCP, name: str, arguments: dict[str, Any]) -> str:
     if result.is_error:
         error = body["error"]
         raise ResourceError(" ".join([f"{error['code']}:", error["message"], error.get("hint") or "", error["next"]]))
-    return escaped_json(msgspec.json.encode(body)).decode()
+    return json_block(body).text

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from coldquery.errors import Code, Refusal
-from coldquery.postgres.identifiers import quote, quote_name
+from coldquery.postgres.identifiers import literal, quote, quote_name
 from coldquery.postgres.parser import Unparsable, tree
 
 type Verb = Literal["create", "alter", "drop"]
@@ -197,7 +197,7 @@ def rename(target: str, name: Sequence[str], new_name: str) -> str:
 def comment(target: str, name: Sequence[str], text: str | None, column: str | None = None) -> str:
     """What is said of an object or of a column; None takes it away."""
     place = f"COLUMN {quote_name([*name, column])}" if column is not None else f"{_words(target)} {quote_name(name)}"
-    return f"COMMENT ON {place} IS {'NULL' if text is None else _literal(text)}"
+    return f"COMMENT ON {place} IS {'NULL' if text is None else literal(text)}"
 
 
 def drop(target: str, name: Sequence[str], *, cascade: bool = False, if_exists: bool = False) -> str:
@@ -219,8 +219,3 @@ def _if(exists: bool) -> str:
 
 def _cascade(cascade: bool) -> str:
     return " CASCADE" if cascade else ""
-
-
-def _literal(text: str) -> str:
-    # A backslash is a backslash: standard_conforming_strings is on.
-    return "'" + text.replace("'", "''") + "'"

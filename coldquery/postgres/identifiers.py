@@ -72,6 +72,14 @@ def quote_name(parts: Iterable[str]) -> str:
     return ".".join(map(quote, parts))
 
 
+def literal(text: str) -> str:
+    """A string as it must be written in SQL. A backslash is a backslash: standard_conforming_strings is on.
+
+    Source: https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
 def parse(text: str) -> QualifiedName:
     """What a name means that is written as in SQL.
 

@@ -15,6 +15,7 @@ import asyncpg
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.answer import Limits, Result
 from coldquery.postgres.connection import Backend, Connection
+from coldquery.postgres.identifiers import literal
 from coldquery.postgres.outcome import DRIVER_ERRORS, is_lost, refusal, severity, unavailable
 from coldquery.postgres.target import Target
 from coldquery.sessions.commands import Begin, Release, RollbackTo, Savepoint
@@ -83,10 +84,10 @@ class HeldTransaction:
         """
         # One trip. Without the first COMMIT, an error in the transaction would undo the settings too.
         # https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
-        words = [f"SET application_name = {_literal(name)}", "COMMIT", options.sql]
+        words = [f"SET application_name = {literal(name)}", "COMMIT", options.sql]
         if options.idle_timeout_s is not None:
             limit = limits.backstops(options.idle_timeout_s)[IDLE_BACKSTOP]
-            words.insert(0, f"SET {IDLE_BACKSTOP} = {_literal(limit)}")
+            words.insert(0, f"SET {IDLE_BACKSTOP} = {literal(limit)}")
         if options.read_only and not options.deferrable:
             # A snapshot seals it: from then on PostgreSQL lets nothing make it read-write.
             words.append("SELECT 1")
@@ -352,10 +353,7 @@ async def _say(sql: str, connection: Connection, timeout_s: float) -> Connection
     return connection
 
 
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
 def _quote(name: str) -> str:
+    # In any case: without quotes, SAVEPOINT would be taken for the word that may stand before the name.
     # https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS
     return '"' + name.replace('"', '""') + '"'
