@@ -90,7 +90,7 @@ def test_unique_names_are_unique(names: list[str]) -> None:
 
 @given(
     st.lists(
-        st.tuples(st.none() | st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Zl", "Zp")))),
+        st.tuples(st.none() | st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Cn", "Zl", "Zp")))),
         min_size=1,
     )
 )
