@@ -10,6 +10,7 @@ An envelope's phases, all of them::
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -44,6 +45,7 @@ class Envelope[C, R]:
 
     Attributes:
         command: what to do.
+        sent_at: when it was made, by `time.perf_counter`, for how long it waits. A loop's clock may be too coarse.
         deadline: when the caller stops waiting, on the loop's clock; infinity for a tell.
         context: the caller's, opaque to the runtime (a request id, a log context).
         phase: see the module's picture.
@@ -51,7 +53,7 @@ class Envelope[C, R]:
     """
 
     # Slots, since one is made for every call.
-    __slots__ = ("_reply", "_timeout_s", "command", "context", "deadline", "phase", "unheard")
+    __slots__ = ("_reply", "_timeout_s", "command", "context", "deadline", "phase", "sent_at", "unheard")
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Envelope[C, R]:
         context: object = None,
     ) -> None:
         self.command = command
+        self.sent_at = time.perf_counter()
         self.context = context
         self.deadline = deadline
         self.phase = Phase.QUEUED

@@ -37,6 +37,7 @@ class Code(StrEnum):
     POOL_EXHAUSTED = "pool_exhausted"
     OVERLOADED = "overloaded"
     SHUTTING_DOWN = "shutting_down"
+    AUDIT_UNAVAILABLE = "audit_unavailable"
     INTERNAL = "internal"
 
 
@@ -154,6 +155,12 @@ CATALOGUE: dict[Code, Entry] = {
     Code.SHUTTING_DOWN: Entry(
         "The gateway is stopping and takes no new work.",
         "Connect to another gateway, or call again once this one is back.",
+        retryable=True,
+    ),
+    Code.AUDIT_UNAVAILABLE: Entry(
+        "The gateway keeps an audit, can't write it now, and commits nothing without it. Nothing was committed; a "
+        "session's transaction is still open.",
+        "Tell the operator, and try again later; a session may also be rolled back.",
         retryable=True,
     ),
     Code.INTERNAL: Entry(

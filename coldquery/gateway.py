@@ -24,7 +24,7 @@ from coldquery.postgres.answer import Limits, Result
 from coldquery.postgres.availability import Availability, Up
 from coldquery.postgres.catalog import question, records
 from coldquery.postgres.catalog.nearest import missing
-from coldquery.postgres.pool import Job, Pool
+from coldquery.postgres.pool import Job, Pool, PoolStanding
 from coldquery.postgres.syntax import understand
 from coldquery.postgres.target import Target
 from coldquery.reads import Read
@@ -32,8 +32,19 @@ from coldquery.sessions import Begin, SessionInfo, SessionLimits, SessionRoot
 from coldquery.sessions.batch import check_all
 from coldquery.sessions.commands import Command, Explain, Operation, Query
 from coldquery.sessions.reaper import Reaper
-from coldquery.sessions.replies import Echo, Ran, Reply
+from coldquery.sessions.replies import BatchRan, Echo, Ran, Reply
 from coldquery.settings import Settings
+from coldquery.telemetry.audit import NO_AUDIT, Audit
+from coldquery.telemetry.call import CURRENT
+from coldquery.telemetry.loop_lag import watch_loop
+from coldquery.telemetry.metrics import (
+    REJECTED,
+    REJECTIONS,
+    RESULT_BYTES,
+    RESULT_ROWS,
+    TRUNCATED,
+    known,
+)
 from coldquery.writes import LoneWrite, Write
 
 type Phase = Literal["serving", "draining"]
@@ -116,6 +127,7 @@ class Gateway:
         writer: the same, as the role of sessions and writes; the reader's when None.
         tag: what PostgreSQL shows of this gateway in `application_name`: coldquery/<node>/<boot>.
         clock: what the lives of sessions are measured by; the event loop's when None.
+        audit: is told of every write, and what became of it.
         revive: what to do before each attempt to reach a database that is down.
 
     Use it as `async with Gateway(...) as gateway`, or call `open` and `close`.
@@ -129,6 +141,7 @@ class Gateway:
         *,
         tag: str = "coldquery/local/0",
         clock: Clock | None = None,
+        audit: Audit = NO_AUDIT,
         revive: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.settings = settings
@@ -138,9 +151,10 @@ class Gateway:
         self._writer = writer.bounded(settings)
         wait_s = settings.pool_acquire_timeout_s
         self._reads = Pool(reader.bounded(settings), settings.read_pool_size, wait_s)
-        self._writes = Pool(self._writer, settings.write_pool_size, wait_s)
+        self._writes = Pool(self._writer, settings.write_pool_size, wait_s, "write")
         bounds = SessionLimits.of(settings)
-        self._sessions = SessionRoot(writer, bounds, clock, tag)
+        self.audit = audit
+        self._sessions = SessionRoot(writer, bounds, clock, tag, audit)
         self.reaper = Reaper(self._sessions, bounds, clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._phase: Phase = "serving"
@@ -157,7 +171,10 @@ class Gateway:
         self._tasks = {
             asyncio.create_task(_keep_running(self._sessions.spares.run), name="spares"),
             asyncio.create_task(_keep_running(self.reaper.run), name="reaper"),
+            asyncio.create_task(_keep_running(watch_loop), name="loop lag"),
         }
+        if self.audit.on:
+            self._tasks.add(asyncio.create_task(_keep_running(self.audit.run), name="audit"))
 
     # Without a session.
 
@@ -242,7 +259,7 @@ class Gateway:
         statement = understand(sql)
         if not (statement.is_refused_in_a_block or statement.ends_transactions):
             return await self._commit((operation,), Begin(), wanted)
-        return await self._timed(self._writes, LoneWrite(operation, *self._bounds(wanted), self._writer))
+        return await self._timed(self._writes, LoneWrite(operation, *self._bounds(wanted), self._writer, self.audit))
 
     async def transact(
         self,
@@ -303,11 +320,12 @@ class Gateway:
         Raises:
             Refusal: nothing was opened.
         """
-        self._require_serving()
-        self.availability.require()
         try:
+            self._require_serving()
+            self.availability.require()
             return await self._sessions.begin(caller.principal, options, caller.client)
         except Refusal as refusal:
+            REJECTED.labels(known(refusal.code, REJECTIONS)).inc()
             self._suspect(refusal)
             raise
 
@@ -317,7 +335,15 @@ class Gateway:
         Raises:
             Refusal: `session` tells how the session is then, where it lives.
         """
-        return await self._told(self._sessions.ask(caller.principal, session_id, command))
+        asked = self._sessions.ask(caller.principal, session_id, command, context=CURRENT.get())
+        reply = await self._told(asked)
+        match reply:
+            case Ran(result=result):
+                _observe(result)
+            case BatchRan(results=results):
+                for each in results:
+                    _observe(each)
+        return reply
 
     def sessions(self, principal: str | None = None) -> tuple[SessionInfo, ...]:
         """The open sessions, oldest first: all, or one principal's."""
@@ -365,6 +391,20 @@ class Gateway:
             return Health(self._phase, "up", f"PostgreSQL {state.version}, {state.database} as {state.role}")
         return Health(self._phase, "down", state.reason)
 
+    @property
+    def session_limits(self) -> SessionLimits:
+        """What bounds the sessions."""
+        return self._sessions.limits
+
+    @property
+    def spare_connections(self) -> int:
+        """How many connections wait for a session to begin."""
+        return len(self._sessions.spares)
+
+    def pools(self) -> tuple[PoolStanding, PoolStanding]:
+        """How the pool for reads stands now, and that for writes without a session."""
+        return self._reads.standing(), self._writes.standing()
+
     async def reload(self, settings: Settings, reader: Target, writer: Target | None = None) -> None:
         """Go on with other settings. No call fails by it: those under way end on the connections they have.
 
@@ -399,6 +439,7 @@ class Gateway:
             self._writes.close(drain_s),
             return_exceptions=True,
         )
+        await self.audit.close()
         for error in closed:
             if isinstance(error, Exception):
                 _log.error("close_failed", exc_info=error)
@@ -423,13 +464,16 @@ class Gateway:
     async def _timed(self, pool: Pool, job: Job[Result]) -> Answer:
         started = time.perf_counter()
         result = await self._on_pool(pool, job)
+        _observe(result)
         return Answer(result, (time.perf_counter() - started) * 1000)
 
     async def _commit(self, operations: tuple[Operation, ...], options: Begin, wanted: Wanted) -> Committed:
         started = time.perf_counter()
         limits, timeout_ms = self._bounds(wanted)
-        write = Write(operations, limits, timeout_ms, options, self._sessions.limits, self._writer)
+        write = Write(operations, limits, timeout_ms, options, self._sessions.limits, self._writer, self.audit)
         written = await self._on_pool(self._writes, write)
+        for each in written.results:
+            _observe(each)
         return Committed(written.results, written.xid, (time.perf_counter() - started) * 1000)
 
     async def _on_pool[T](self, pool: Pool, job: Job[T]) -> T:
@@ -473,6 +517,13 @@ async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:
         except Exception as error:  # noqa: BLE001 - whatever it is
             _log.error("task_crashed", exc_info=error)
         await asyncio.sleep(RESTART_AFTER_S * random.uniform(0.5, 1.0))  # noqa: S311 - spreads attempts
+
+
+def _observe(result: Result) -> None:
+    RESULT_ROWS.observe(len(result.rows))
+    RESULT_BYTES.observe(len(result.rows_json))
+    if result.truncated is not None:
+        TRUNCATED.labels(result.truncated.by).inc()
 
 
 def _within(name: str, asked: int | None, default: int, largest: int) -> int:

@@ -9,11 +9,14 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
 from typing import override
 
 import structlog
 import uvicorn
+from starlette.applications import Starlette
 
 from coldquery import banner
 from coldquery.control.server import serve_control
@@ -22,7 +25,12 @@ from coldquery.errors import StartError
 from coldquery.gateway import Gateway
 from coldquery.postgres.target import Target
 from coldquery.settings import Loaded, Settings
+from coldquery.telemetry import tracing
+from coldquery.telemetry.audit import NO_AUDIT, Audit, Sink
+from coldquery.telemetry.sinks import AuditFile, StandardOutput
 from coldquery.web.health import health_routes
+from coldquery.web.metrics import metrics_route
+from coldquery.web.refusals import NoteRefusals
 
 MCP_PATH = "/mcp"
 # A handshake-era client that went away without a word is forgotten after so long.
@@ -42,16 +50,20 @@ async def serve(load: Callable[[], Loaded]) -> None:
     """
     loaded = load()
     settings = loaded.settings
-    listener = _listen(settings) if settings.transport == "http" else None
+    listener = _listen(settings.host, settings.port, "port") if settings.transport == "http" else None
+    pages = _listen_for_pages(settings.metrics_address)
+    audit = _open_audit(settings)
+    if settings.tracing:
+        tracing.start(version("coldquery"))
     async with open_database(settings, meanwhile=_import_adapter) as database:
         tag = tag_of(secrets.token_hex(4))
 
         def targets(settings: Settings) -> tuple[Target, Target]:
             return database.targets(settings, tag)
 
-        gateway = Gateway(settings, *targets(settings), tag=tag, revive=database.revive)
+        gateway = Gateway(settings, *targets(settings), tag=tag, audit=audit, revive=database.revive)
         # The control socket outlives the sessions, so that an operator can see what holds up a drain.
-        async with serve_control(gateway), gateway:
+        async with serve_control(gateway), gateway, _serve_pages(gateway, pages):
             stop = _on_signals(gateway, lambda: _reload(gateway, load, targets))
             if listener is None:
                 await _serve_stdio(gateway, loaded, database, stop)
@@ -75,9 +87,11 @@ async def _serve_http(
         session_idle_timeout=HANDSHAKE_IDLE_S,
     )
     app.router.routes.extend(health_routes(gateway))
+    if settings.metrics_address is None:
+        app.router.routes.append(metrics_route(gateway))
     server = _Server(
         uvicorn.Config(
-            app,
+            NoteRefusals(app, gateway.audit),
             http="httptools",
             ws="none",
             lifespan="on",
@@ -116,6 +130,22 @@ async def _serve_stdio(gateway: Gateway, loaded: Loaded, database: Database, sto
         await serving
 
 
+@contextlib.asynccontextmanager
+async def _serve_pages(gateway: Gateway, listener: socket.socket | None) -> AsyncIterator[None]:
+    """Serve what is for the operator alone, on an address of its own, if there is one."""
+    if listener is None:
+        yield
+        return
+    app = Starlette(routes=[*health_routes(gateway), metrics_route(gateway)])
+    server = _Server(uvicorn.Config(app, ws="none", lifespan="off", access_log=False, log_config=None))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
 class _Server(uvicorn.Server):
     """uvicorn, but the signals are ours: it would end the process before our teardown has run."""
 
@@ -130,16 +160,34 @@ def _import_adapter() -> None:
     import coldquery.mcp.server  # noqa: F401, PLC0415
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _listen(host: str, port: int, setting: str) -> socket.socket:
     """The listening socket, opened before anything else so that a port in use is told at once."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
+        flag = setting.replace("_", "-")
         raise StartError(
-            f"Can't listen on {settings.host} port {settings.port}: {error.strerror or error}.",
-            next="Stop what uses the port, or choose another with --port (0 takes any free one).",
+            f"Can't listen on {host} port {port}: {error.strerror or error}.",
+            next=f"Stop what uses the port, or choose another with --{flag} (0 takes any free one).",
         ) from None
+
+
+def _listen_for_pages(address: str | None) -> socket.socket | None:
+    if address is None:
+        return None
+    host, _, port = address.rpartition(":")
+    return _listen(host.strip("[]"), int(port), "metrics_address")
+
+
+def _open_audit(settings: Settings) -> Audit:
+    if settings.audit is None:
+        return NO_AUDIT
+    sink: Sink = StandardOutput()
+    if settings.audit != "stdout":
+        path = Path(settings.audit).expanduser().absolute()
+        sink = AuditFile(path, settings.audit_max_bytes, settings.audit_keep)
+    return Audit(sink, refuse=settings.audit_failure == "refuse")
 
 
 def _on_signals(gateway: Gateway, reload: Callable[[], asyncio.Task[None]]) -> asyncio.Event:

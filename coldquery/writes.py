@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.answer import Limits, Result
 from coldquery.postgres.connection import DEADLINE_MARGIN_S, Connection
+from coldquery.postgres.digest import digest
 from coldquery.postgres.outcome import DRIVER_ERRORS
 from coldquery.postgres.target import Target
 from coldquery.sessions.batch import run_all
@@ -19,6 +20,7 @@ from coldquery.sessions.commands import Begin, Operation
 from coldquery.sessions.held import HeldTransaction
 from coldquery.sessions.limits import SessionLimits
 from coldquery.sessions.replies import Outcome
+from coldquery.telemetry.audit import NO_AUDIT, Audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Write:
         options: how the transaction is to be.
         bounds: of the time that committing takes, and all together.
         target: the database, to ask it on another connection what became of a COMMIT.
+        audit: is told of it.
     """
 
     operations: tuple[Operation, ...]
@@ -48,6 +51,7 @@ class Write:
     options: Begin
     bounds: SessionLimits
     target: Target
+    audit: Audit = NO_AUDIT
     _committing: bool = field(default=False, init=False)
 
     @property
@@ -75,9 +79,10 @@ class Write:
             if not wanted():
                 raise Refusal(Code.CANCELLED, "The call was cancelled; nothing was kept.")
 
-        held = HeldTransaction(connection, self.bounds, self.target)
+        held = HeldTransaction(connection, self.bounds, self.target, audit=self.audit)
         try:
             results = await run_all(held, self.operations, self.limits, require_wanted)
+            await self.audit.secure()
             require_wanted()
             self._committing = True
             ended = await held.commit(self.bounds.commit_timeout_s)
@@ -106,12 +111,14 @@ class LoneWrite:
         limits: of its answer.
         timeout_ms: for all of it.
         target: to make the connection like new afterwards.
+        audit: is told of it, before and after.
     """
 
     operation: Operation
     limits: Limits
     timeout_ms: int
     target: Target
+    audit: Audit = NO_AUDIT
 
     @property
     def time_s(self) -> float:
@@ -130,10 +137,24 @@ class LoneWrite:
         """Run the statement."""
         if not wanted():
             raise Refusal(Code.CANCELLED, "The call was cancelled before the statement ran.")
+        sql, call = self.operation.sql, connection.call
+        told = digest(sql) if self.audit.on else {}
+        # What it commits, and when, nobody can know, so that there must be a line of it before.
+        self.audit.note("statement", call, **told, outcome="begins")
+        await self.audit.secure()
+        outcome: str = Code.INTERNAL
         try:
-            return await connection.run(self.operation.sql, self.operation.params, self.limits, cached=False)
+            result = await connection.run(sql, self.operation.params, self.limits, cached=False)
+            outcome = "ok"
         except DRIVER_ERRORS as error:
-            raise _unsure(connection.refusal(error, self.operation.sql, self.timeout_ms)) from None
+            refused = _unsure(connection.refusal(error, sql, self.timeout_ms))
+            outcome = refused.code
+            raise refused from None
+        finally:
+            took_ms = round(connection.took_s * 1000, 2)
+            self.audit.note("statement", call, **told, outcome=outcome, duration_ms=took_ms)
+            await self.audit.settle()
+        return result
 
     async def clean(self, connection: Connection) -> bool:
         """Forget everything, as after any write."""

@@ -27,6 +27,7 @@ class Session(TypedDict):
     last_command: str | None
     backend_pid: int | None
     blocks: list[int]
+    queued: int
 
 
 def list_sessions(gateway: int | None = None) -> dict[int, list[Session]]:

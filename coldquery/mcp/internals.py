@@ -6,20 +6,24 @@ tests/e2e/test_fastmcp_contract.py holds each of them to what is relied on here.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fastmcp.server.context import reset_transport, set_transport
-from fastmcp.server.dependencies import get_context
+from fastmcp.server.dependencies import get_context, get_http_request
 from mcp.server.stdio import stdio_server
+
+from coldquery.telemetry.tracing import trace_id
 
 if TYPE_CHECKING:
     from fastmcp import FastMCP
 
 STDIO_CLIENT = "stdio"
 _CLIENT = "coldquery.client"
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 
 # A line of the stdio transport is one JSON-RPC message; a larger one than this is refused.
 LARGEST_LINE_BYTES = 64 * 2**20
@@ -53,6 +57,22 @@ def client_of_call(on_end: Callable[[str], object]) -> str | None:
         client = connection.state[_CLIENT] = secrets.token_hex(8)
         connection.exit_stack.callback(on_end, client)
     return client
+
+
+def request_id() -> str:
+    """What joins the events of the call that runs now: its client's trace id, where it told one, else one of our own.
+
+    A client tells it in the request's `_meta`, or in the header of that name. https://www.w3.org/TR/trace-context/
+    """
+    if found := trace_id():
+        return found
+    try:
+        header = get_http_request().headers.get("traceparent")
+    except RuntimeError:  # on standard input
+        header = None
+    if header and (told := _TRACEPARENT.fullmatch(header)):
+        return told[1]
+    return secrets.token_hex(8)
 
 
 async def run_stdio(server: FastMCP) -> None:

@@ -18,7 +18,7 @@ from coldquery.mcp.tool import GatewayTool
 from coldquery.postgres.catalog.describing import tidy, together, whole
 from coldquery.postgres.catalog.listing import Listing, no_such_schema
 from coldquery.postgres.catalog.resolution import NotFound, choose, parameters, with_schema
-from coldquery.postgres.identifiers import parse
+from coldquery.postgres.identifiers import parse, quote
 from coldquery.sessions.commands import Query
 from coldquery.sessions.replies import Ran
 
@@ -32,7 +32,6 @@ DESCRIPTION = (
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: dependent_objects_still_exist
 _DEPENDED_ON = "2BP01"
 _MOST_NAMES = 20
-_ALL = 1000
 
 
 def _as_list(value: object) -> object:
@@ -170,19 +169,18 @@ class PgSchema(GatewayTool[PgSchemaArguments]):
         )
         listing.check()
         rows = await self._look(arguments, *listing.question)
-        if rows[0]["item"]["total"] == 0 and listing.schema is not None:
+        if rows[0]["items"]["total"] == 0 and listing.schema is not None:
             await self._require_schema(arguments, listing.schema)
-        if listing.detail != "full" or listing.described_as is None or len(rows) == 1:
+        if listing.detail != "full" or listing.described_as is None:
             return listing.answer(rows)
-        described = await self._about(arguments, [(listing.described_as, row["oid"]) for row in rows[1:]])
-        return listing.answer(rows, described)
+        wanted = [(listing.described_as, oid) for row in rows[1:] for oid in row["oids"]]
+        return listing.answer(rows, await self._about(arguments, wanted))
 
     async def _require_schema(self, arguments: PgSchemaArguments, schema: str) -> None:
-        rows = await self._look(arguments, "list_schemas", [None, "%", _ALL, 0, False])
-        names = {str(row["name"]): row["item"]["name"] for row in rows[1:]}
+        names = [row["plain"] for row in await self._look(arguments, "admin_schema", [schema])]
         if schema not in names:
             near = difflib.get_close_matches(schema.lower(), [name.lower() for name in names], n=3)
-            raise no_such_schema(schema, [shown for name, shown in names.items() if name.lower() in near])
+            raise no_such_schema(schema, [quote(name) for name in names if name.lower() in near])
 
     async def _describe(self, arguments: PgSchemaArguments) -> dict[str, Any]:
         texts = list(dict.fromkeys(arguments.name or ()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Any, ClassVar, override
 
@@ -14,9 +13,12 @@ from pydantic import PrivateAttr
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Caller, Gateway
 from coldquery.mcp.arguments import Arguments, Takes, parse, schema
-from coldquery.mcp.internals import client_of_call
+from coldquery.mcp.internals import client_of_call, request_id
 from coldquery.mcp.rendering import refusal_result
+from coldquery.postgres.digest import digest
 from coldquery.sessions import short_id
+from coldquery.telemetry.call import CURRENT, Call
+from coldquery.telemetry.metrics import DENIALS, OTHER, expect_calls
 
 PRINCIPAL = "anonymous"
 
@@ -36,6 +38,7 @@ class GatewayTool[A: Arguments](Tool):
     def __init__(self, gateway: Gateway, **fields: Any) -> None:
         super().__init__(parameters=schema(self.takes), **fields)
         self._gateway = gateway
+        expect_calls(self.name, self.actions)
 
     async def answer(self, arguments: A) -> ToolResult:
         """Do what was asked.
@@ -51,29 +54,43 @@ class GatewayTool[A: Arguments](Tool):
 
     @override
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
-        """Check the arguments, answer, and log the call. Never raises but for a cancelled call."""
-        started = time.perf_counter()
-        session = arguments.get("session_id")
-        outcome = "cancelled"
+        """Check the arguments, answer, and tell of the call. Never raises but for a cancelled call."""
+        call = self._call(arguments)
+        token = CURRENT.set(call)
+        outcome = Code.CANCELLED.value
         try:
             result = await self.answer(parse(self.takes, self.actions, arguments))  # type: ignore[arg-type]  # takes is A's
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code.value
+            self._note_denial(call, arguments, outcome)
             result = refusal_result(refusal)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - told as a defect, without its text; the log has the rest
             outcome = Code.INTERNAL.value
-            _log.error("call_crashed", tool=self.name, exc_info=error)
+            _log.error("call_crashed", request=call.request, tool=self.name, exc_info=error)
             result = refusal_result(Refusal(Code.INTERNAL, "The call failed by a defect of the gateway."))
         finally:
-            _log.info(
-                "call",
-                tool=self.name,
-                action=str(arguments.get("action"))[:20],
-                session=short_id(session) if isinstance(session, str) else None,
-                outcome=outcome,
-                duration_ms=round((time.perf_counter() - started) * 1000, 2),
-            )
+            CURRENT.reset(token)
+            call.end(outcome)
         return result
+
+    def _call(self, arguments: dict[str, Any]) -> Call:
+        action, session = arguments.get("action"), arguments.get("session_id")
+        settings = self._gateway.settings
+        return Call(
+            self.name,
+            action if isinstance(action, str) and action in self.actions else OTHER,
+            PRINCIPAL,
+            session=short_id(session) if isinstance(session, str) else None,
+            request=request_id(),
+            slow_s=settings.slow_statement_ms / 1000,
+            show_text=settings.log_statements,
+        )
+
+    def _note_denial(self, call: Call, arguments: dict[str, Any], code: str) -> None:
+        audit = self._gateway.audit
+        if code in DENIALS and audit.on:
+            sql = arguments.get("sql")
+            audit.note("denial", call, **(digest(sql) if isinstance(sql, str) else {}), outcome=code)

@@ -13,6 +13,7 @@ import asyncio
 import math
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,8 +26,11 @@ from asyncpg import connect_utils
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.answer import Column, Limits, Notices, Page, Result
+from coldquery.postgres.digest import digest, kind_of
 from coldquery.postgres.known_types import ATTRIBUTES, Described, KnownTypes
 from coldquery.postgres.outcome import refusal, severity
+from coldquery.telemetry.call import Call, observe_statement
+from coldquery.telemetry.metrics import CANCELS
 
 # Rows of the first Execute. Many answers end within it; a larger one is fetched in chunks sized by what has come, since
 # what a chunk holds is in memory before it can be measured.
@@ -59,6 +63,8 @@ class Connection(asyncpg.Connection):
         backend: what is at the other end; `Target.connect` asks.
         notices: what PostgreSQL has said during the last `run` beside its answer; None if nothing.
         statement_timeout_ms: what it was opened with; None if nothing was said.
+        call: for whose sake it works now; None if for nobody's.
+        took_s: how long the last `run` took.
         executed: whether the last `run` came as far as sending something to be executed.
         heard_at: the event loop's time of the last answer.
     """
@@ -79,12 +85,13 @@ class Connection(asyncpg.Connection):
         self._described: dict[Any, tuple[tuple[Column, ...], Described]] = {}
 
     backend: Backend
+    call: Call | None = None
     notices: Notices | None = None
     statement_timeout_ms: int | None = None
+    took_s = 0.0
     executed = False
     heard_at = -math.inf
     _running = False
-    _took_s = 0.0
     _interruption: tuple[asyncio.Future[None], asyncio.Task[None]] | None = None
 
     async def run(
@@ -121,14 +128,20 @@ class Connection(asyncpg.Connection):
         self._running = True
         self.notices = None
         self.executed = False
-        clock = asyncio.get_running_loop().time
-        began = clock()
+        # Not by the loop's clock, of which uvloop's ticks in whole milliseconds.
+        began = time.perf_counter()
+        problem: str | None = "cancelled"
         try:
             result = await self._run(sql, params, limits, cached=cached, complete=complete, opening=opening)
+            problem = None
+        except Exception as error:
+            problem = getattr(error, "sqlstate", None) or type(error).__name__
+            raise
         finally:
             self._running = False
-            self.heard_at = clock()
-            self._took_s = self.heard_at - began
+            self.heard_at = asyncio.get_running_loop().time()
+            self.took_s = time.perf_counter() - began
+            observe_statement(self.call, kind_of(sql), self.took_s, problem, lambda: digest(sql))
             if self._interruption is not None:
                 answered, cancelling = self._interruption
                 answered.set_result(None)
@@ -148,7 +161,7 @@ class Connection(asyncpg.Connection):
             sql: the statement.
             limit_ms: how long it might take; None if that is not known.
         """
-        overdue = limit_ms is not None and self._took_s * 1000 >= limit_ms
+        overdue = limit_ms is not None and self.took_s * 1000 >= limit_ms
         return refusal(error, sql=sql, notices=self.notices, overdue=overdue)
 
     @property
@@ -162,8 +175,15 @@ class Connection(asyncpg.Connection):
         By the simple protocol, so never with a caller's text but quoted identifiers. `interrupt` leaves it alone:
         what a cancelled COMMIT or SAVEPOINT did would be anybody's guess. Without an answer in time the wire is cut.
         """
-        with self.cut_after(timeout_s):
-            return str(await self.execute(sql))
+        began = time.perf_counter()
+        problem: str | None = "failed"
+        try:
+            with self.cut_after(timeout_s):
+                tag = str(await self.execute(sql))
+            problem = None
+        finally:
+            observe_statement(self.call, "tx_control", time.perf_counter() - began, problem, lambda: digest(sql))
+        return tag
 
     @contextmanager
     def cut_after(self, timeout_s: float) -> Iterator[None]:
@@ -353,8 +373,10 @@ class Connection(asyncpg.Connection):
                     except ConnectionRefusedError:
                         """Nothing was sent. The next round tries again, and the grace bounds it."""
                     await asyncio.wait([answered], timeout=RESEND_CANCEL_S)
+            CANCELS.labels("confirmed").inc()
         except (OSError, TimeoutError, asyncpg.PostgresError):
             # Not answered in time; or nobody knows whether a request is still on its way, to hit a later statement.
+            CANCELS.labels("failed").inc()
             self.terminate()
 
 

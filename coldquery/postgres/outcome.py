@@ -13,6 +13,7 @@ from coldquery.errors import Cause, Code, Refusal, cut
 from coldquery.postgres.answer import Notices
 from coldquery.postgres.parameters import Unfit
 from coldquery.postgres.position import excerpt, locate
+from coldquery.telemetry.metrics import DATABASE_ERRORS, SQLSTATE_CLASSES, known
 
 # The exact code first, then its class (the first two characters).
 _CODES: dict[str, Code] = {
@@ -171,6 +172,7 @@ def refusal(
 
 
 def _from_server(error: asyncpg.PostgresError, *, overdue: bool) -> Refusal:
+    DATABASE_ERRORS.labels(known((error.sqlstate or "XX")[:2], SQLSTATE_CLASSES)).inc()
     if isinstance(error.__cause__, Unfit):
         return error.__cause__.refusal(Cause(sqlstate=error.sqlstate))
     sqlstate = error.sqlstate or "XX000"

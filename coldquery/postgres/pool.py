@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ from coldquery.errors import Code, Refusal
 from coldquery.postgres.connection import Connection
 from coldquery.postgres.outcome import DRIVER_ERRORS, RETRY_AFTER_S, is_lost, unavailable
 from coldquery.postgres.target import Target
+from coldquery.telemetry.call import CURRENT, Call
+from coldquery.telemetry.metrics import POOL_SECONDS, POOL_TIMEOUTS
 
 # A job is safe to begin again: a pooled connection may have died unnoticed while it was idle.
 BEGIN_ATTEMPTS = 3
@@ -59,6 +62,16 @@ class Job[T](Protocol):
     async def clean(self, connection: Connection) -> bool:
         """Make the connection fit for the next job. Returns False, or raises, where it must be thrown away."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStanding:
+    """How a pool stands: its connections with a job, those without, how many there may be, and who waits for one."""
+
+    used: int
+    idle: int
+    limit: int
+    waiting: int
 
 
 @dataclass(slots=True, eq=False)
@@ -117,10 +130,14 @@ class Pool:
         target: the database and the role.
         size: how many connections at most.
         acquire_timeout_s: how long a job may wait for a connection.
+        name: what metrics call it.
     """
 
-    def __init__(self, target: Target, size: int, acquire_timeout_s: float) -> None:
+    def __init__(self, target: Target, size: int, acquire_timeout_s: float, name: str = "read") -> None:
         self._acquire_timeout_s = acquire_timeout_s
+        self._name = name
+        self._wait_seconds = POOL_SECONDS.labels(name)
+        self._waiting = 0
         self._generation = _Generation(target.pool(size), RWLock(fast=True))
         self._tasks: set[asyncio.Task[None]] = set()
         # Those that were swapped out, and still have a job.
@@ -138,7 +155,7 @@ class Pool:
             Refusal: for every failure, as the catalogue says.
         """
         loop = asyncio.get_running_loop()
-        flight = _Flight[T](job, loop.create_future())
+        flight = _Flight[T](job, loop.create_future(), CURRENT.get())
         # An empty context: the task must not carry the request's context, and so its memory, past the request.
         task = loop.create_task(self._fly(flight), context=contextvars.Context())
         flight.task = task
@@ -153,6 +170,12 @@ class Pool:
             raise
         finally:
             timer.cancel()
+
+    def standing(self) -> PoolStanding:
+        """How it stands now."""
+        generation = self._generation
+        pool = generation.pool
+        return PoolStanding(generation.lent, pool.get_idle_size(), pool.get_max_size(), self._waiting)
 
     async def swap(self, target: Target, size: int, acquire_timeout_s: float) -> None:
         """Send new jobs to another pool at once, and close the old one when its last job has ended."""
@@ -201,6 +224,7 @@ class Pool:
                     flight.fail(error)
                 finally:
                     flight.connection = None
+                    loan.connection.call = None
                     await loan.give_back(flight.job)
         except Refusal as error:
             flight.fail(error)
@@ -212,8 +236,9 @@ class Pool:
         """A connection on which the job has begun."""
         problem: Exception | str = ""
         for _ in range(BEGIN_ATTEMPTS):
-            loan = _Loan(generation, await self._acquire(generation))
+            loan = _Loan(generation, await self._acquire(generation, flight.call))
             flight.connection = loan.connection
+            loan.connection.call = flight.call
             try:
                 with loan.connection.cut_after(self._acquire_timeout_s):
                     await flight.job.begin(loan.connection)
@@ -229,10 +254,13 @@ class Pool:
                 return loan
         raise unavailable(_UNREACHED, problem)
 
-    async def _acquire(self, generation: _Generation) -> Any:
+    async def _acquire(self, generation: _Generation, call: Call | None) -> Any:
+        began = time.perf_counter()
+        self._waiting += 1
         try:
             return await generation.pool.acquire(timeout=self._acquire_timeout_s)
         except TimeoutError:
+            POOL_TIMEOUTS.labels(self._name).inc()
             if generation.lent >= (size := generation.pool.get_max_size()):
                 raise Refusal(
                     Code.POOL_EXHAUSTED,
@@ -244,16 +272,23 @@ class Pool:
             if self._closed:
                 raise Refusal(Code.SHUTTING_DOWN, "The gateway is stopping and takes no new work.") from None
             raise unavailable(_UNREACHED, error) from None
+        finally:
+            self._waiting -= 1
+            waited_s = time.perf_counter() - began
+            self._wait_seconds.observe(waited_s)
+            if call is not None:
+                call.waited("connection", waited_s)
 
 
 class _Flight[T]:
     """One job under way: its caller awaits `answer`; abandoning it stops it wherever it is."""
 
-    __slots__ = ("answer", "connection", "job", "task")
+    __slots__ = ("answer", "call", "connection", "job", "task")
 
-    def __init__(self, job: Job[T], answer: asyncio.Future[T]) -> None:
+    def __init__(self, job: Job[T], answer: asyncio.Future[T], call: Call | None) -> None:
         self.job = job
         self.answer = answer
+        self.call = call
         self.connection: Connection | None = None
         self.task: asyncio.Task[None] | None = None
 

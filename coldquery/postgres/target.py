@@ -12,6 +12,7 @@ import asyncpg
 from coldquery.postgres.connection import Backend, Connection
 from coldquery.postgres.values import install_codecs
 from coldquery.settings import Settings
+from coldquery.telemetry.metrics import CONNECTS
 
 # Text forms that do not depend on the role's or the database's taste, and limits that PostgreSQL holds by itself when
 # the gateway is dead or cut off. Values are PostgreSQL's own words; a setting that the server does not know is left
@@ -76,6 +77,15 @@ class Target:
         Raises:
             OSError, asyncpg.PostgresError, TimeoutError: see `outcome.connection_problem` for words.
         """
+        try:
+            connection = await self._connect()
+        except BaseException:
+            CONNECTS.labels("error").inc()
+            raise
+        CONNECTS.labels("ok").inc()
+        return connection
+
+    async def _connect(self) -> Connection:
         connection: Connection = await asyncpg.connect(
             self.dsn,
             password=self.password,

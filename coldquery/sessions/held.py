@@ -15,6 +15,7 @@ import asyncpg
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.answer import Limits, Result
 from coldquery.postgres.connection import Backend, Connection
+from coldquery.postgres.digest import digest
 from coldquery.postgres.identifiers import literal
 from coldquery.postgres.outcome import DRIVER_ERRORS, is_lost, refusal, severity, unavailable
 from coldquery.postgres.target import Target
@@ -24,6 +25,8 @@ from coldquery.sessions.limits import IDLE_BACKSTOP, SessionLimits
 from coldquery.sessions.replies import Outcome
 from coldquery.sessions.spares import Spares
 from coldquery.sessions.transaction import Done, Ended, Error, Event, NotSent, Open, State, after
+from coldquery.telemetry.audit import NO_AUDIT, Audit
+from coldquery.telemetry.metrics import COMMITTED, RESOLVED
 
 # In a subtransaction nothing leads back to read-write (25001), whatever the transaction round it has written.
 # https://www.postgresql.org/docs/current/sql-set-transaction.html
@@ -59,10 +62,19 @@ class HeldTransaction:
         limits: of the session.
         target: to ask on another connection what became of a COMMIT.
         read_only: it began as such.
+        audit: is told of what it writes, and what becomes of it.
+        session: the short id of the session that it is.
     """
 
     def __init__(
-        self, connection: Connection, limits: SessionLimits, target: Target, *, read_only: bool = False
+        self,
+        connection: Connection,
+        limits: SessionLimits,
+        target: Target,
+        *,
+        read_only: bool = False,
+        audit: Audit = NO_AUDIT,
+        session: str | None = None,
     ) -> None:
         self.state: State = Open()
         self.connection = connection
@@ -74,9 +86,13 @@ class HeldTransaction:
         self._read_only = read_only
         self._has_snapshot = False
         self._may_have_written = False
+        self._audit = audit
+        self._session = session
 
     @classmethod
-    async def begin(cls, spares: Spares, name: str, options: Begin, limits: SessionLimits) -> Self:
+    async def begin(
+        cls, spares: Spares, name: str, options: Begin, limits: SessionLimits, audit: Audit = NO_AUDIT
+    ) -> Self:
         """Open the transaction on a spare connection, or on one that is opened for it, and show it under a name.
 
         Raises:
@@ -106,7 +122,8 @@ class HeldTransaction:
         finally:
             # Not before: opening the next one would slow this one down.
             spares.refill()
-        held = cls(connection, limits, target, read_only=options.read_only)
+        session = name.rpartition("/")[2]
+        held = cls(connection, limits, target, read_only=options.read_only, audit=audit, session=session)
         held._has_snapshot = options.read_only and not options.deferrable
         return held
 
@@ -135,7 +152,12 @@ class HeldTransaction:
         try:
             result = await connection.run(sql, params, limits, cached=False, complete=writes)
         except DRIVER_ERRORS as error:
-            raise await self._failed(error, sql) from None
+            refused = await self._failed(error, sql)
+            if writes:
+                self._note_statement(sql, None, refused)
+            raise refused from None
+        if writes:
+            self._note_statement(sql, result, None)
         if not connection.is_in_transaction():
             # No statement that the policy lets through does that. If one did, its word is all there is to go by.
             words = {"COMMIT": Outcome.COMMITTED, "ROLLBACK": Outcome.ROLLED_BACK}
@@ -163,6 +185,7 @@ class HeldTransaction:
         await self._control(f"{verb} {_quote(command.name)}")
         self.state = after(self.state, command, Done())
         if isinstance(command, RollbackTo):
+            self._note("rollback_to", savepoint=command.name)
             # Settings made since are undone too, and nobody knows to what.
             self._statement_timeout_ms = None
 
@@ -209,6 +232,21 @@ class HeldTransaction:
         Raises:
             Refusal: PostgreSQL refused to commit, or `commit_unknown`.
         """
+        outcome, xid = "refused", None
+        try:
+            ended = await self._commit(timeout_s)
+            outcome, xid = ended.outcome.value, ended.xid
+        except Refusal as refused:
+            if refused.code is Code.COMMIT_UNKNOWN:
+                outcome = Outcome.UNKNOWN.value
+            raise
+        finally:
+            COMMITTED.labels(outcome).inc()
+            self._note("commit", outcome=outcome, xid=xid)
+            await self._audit.settle()
+        return ended
+
+    async def _commit(self, timeout_s: float) -> Ended:
         if timeout_s < MIN_COMMIT_S:
             raise Refusal(
                 Code.DEADLINE_EXCEEDED,
@@ -243,6 +281,7 @@ class HeldTransaction:
         except DRIVER_ERRORS:
             self.connection.terminate()
         self.state = Ended(Outcome.ROLLED_BACK)
+        self._note("rollback")
         return self.state
 
     async def close(self, timeout_s: float) -> None:
@@ -279,7 +318,9 @@ class HeldTransaction:
             return self.state
         # What is true of it should this be cut short.
         self.state = Ended(Outcome.UNKNOWN, xid, lost=True)
-        self.state = Ended(await settle(self.target, xid, self.backend, timeout_s), xid, lost=True)
+        outcome = await settle(self.target, xid, self.backend, timeout_s)
+        RESOLVED.labels(outcome.value).inc()
+        self.state = Ended(outcome, xid, lost=True)
         if self.state.outcome is Outcome.UNKNOWN:
             raise Refusal(
                 Code.COMMIT_UNKNOWN,
@@ -288,6 +329,20 @@ class HeldTransaction:
                 next=f"Before you repeat anything, ask with pg_query read: SELECT pg_xact_status('{xid}'::xid8).",
             )
         return self.state
+
+    def _note(self, event: str, **fields: Any) -> None:
+        self._audit.note(event, self.connection.call, session=self._session, **fields)
+
+    def _note_statement(self, sql: str, result: Result | None, refused: Refusal | None) -> None:
+        if self._audit.on:
+            self._note(
+                "statement",
+                **digest(sql),
+                rows=None if result is None else result.row_count,
+                outcome="ok" if refused is None else refused.code.value,
+                sqlstate=None if refused is None else refused.cause.sqlstate,
+                duration_ms=round(self.connection.took_s * 1000, 2),
+            )
 
     async def _close_frame(self, before: State, before_ms: int | None, *, undo: bool) -> None:
         if isinstance(self.state, Ended):

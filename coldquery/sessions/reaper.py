@@ -24,6 +24,7 @@ from coldquery.postgres.outcome import DRIVER_ERRORS, connection_problem
 from coldquery.postgres.target import Target
 from coldquery.sessions.commit import TERMINATE
 from coldquery.sessions.limits import SessionLimits, short_id
+from coldquery.telemetry.metrics import LEAKED
 
 QUESTION_TIMEOUT_S = 5.0
 BACKOFF_LIMIT_S = 60.0
@@ -246,6 +247,7 @@ class Reaper:
             self._root.carry_out(verdict)
             if verdict.final:
                 self.counts[verdict.kind] += 1
+                LEAKED.labels(verdict.kind).inc()
                 pid = verdict.backend.pid if verdict.backend else None
                 _log.warning("leak", kind=verdict.kind, session=verdict.id and short_id(verdict.id), backend_pid=pid)
             if verdict.kind is Kind.BACKEND_WITHOUT_ACTOR and verdict.backend is not None:

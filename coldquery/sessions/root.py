@@ -40,6 +40,9 @@ from coldquery.sessions.session import Blocking, SessionActor, Snapshot
 from coldquery.sessions.spares import Spares
 from coldquery.sessions.stories import ended, no_slot, out_of_time
 from coldquery.sessions.transaction import Ended, words
+from coldquery.telemetry.audit import NO_AUDIT, Audit
+from coldquery.telemetry.call import CURRENT
+from coldquery.telemetry.metrics import AGE_SECONDS, ENDED, MAILBOX_REJECTED, OPENED
 
 ID_BYTES = 24  # 192 random bits; those that the short id shows are not among the 128 that must stay secret
 MAX_GONE_CLIENTS = 1000
@@ -49,7 +52,10 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """A session as a list shows it. Times are in seconds; `short_id` is enough to know it by, and not to use it."""
+    """A session as a list shows it. Times are in seconds; `short_id` is enough to know it by, and not to use it.
+
+    `queued` is how many commands wait in its mailbox.
+    """
 
     short_id: str
     principal: str
@@ -60,6 +66,7 @@ class SessionInfo:
     last_command: str | None
     backend_pid: int | None
     blocks: tuple[int, ...]
+    queued: int = 0
 
 
 class SessionRoot:
@@ -70,13 +77,15 @@ class SessionRoot:
         limits: what bounds them.
         clock: what their lives are measured by.
         tag: what PostgreSQL shows of this gateway in `application_name`: coldquery/<node>/<boot>.
+        audit: is told of their beginnings, their ends, and what they write.
 
     Attributes:
         spares: the connections for the sessions to come.
     """
 
-    def __init__(self, target: Target, limits: SessionLimits, clock: Clock, tag: str) -> None:
+    def __init__(self, target: Target, limits: SessionLimits, clock: Clock, tag: str, audit: Audit = NO_AUDIT) -> None:
         self.limits = limits
+        self._audit = audit
         self.tag = tag
         self.clock = clock
         self.spares = Spares(target, limits.backstops(limits.idle_timeout_s), tag, limits.spare_connections)
@@ -137,14 +146,20 @@ class SessionRoot:
         # No dash: one at the beginning would be taken for a flag on a command line.
         id = secrets.token_urlsafe(ID_BYTES).replace("-", "_")  # noqa: A001 - the field's name
         name = f"{self.tag}/{short_id(id)}"
-        actor = SessionActor(id, name, self.spares, options, limits=limits, clock=self.clock, client=client)
+        actor = SessionActor(
+            id, name, self.spares, options, limits=limits, clock=self.clock, client=client, audit=self._audit
+        )
         self._actors[id] = actor
         try:
             await self._start(actor, id, principal)
         except BaseException:
             del self._actors[id]
             raise
-        _log.info("session_began", session=short_id(id), label=options.label)
+        call = CURRENT.get()
+        OPENED.labels("read_only" if options.read_only else "read_write").inc()
+        _log.info("session_began", request=call and call.request, session=short_id(id), label=options.label)
+        told = {"principal": principal, "session": short_id(id), "label": options.label}
+        self._audit.note("session_began", call, **told, read_only=options.read_only)
         return actor.echo()
 
     async def ask(
@@ -171,11 +186,16 @@ class SessionRoot:
         try:
             return await ref.ask(command, self.deadline_s(command) if timeout_s is None else timeout_s, context)
         except MailboxFull as error:
+            MAILBOX_REJECTED.labels("full").inc()
             message = f"{error.capacity} commands wait for this session already. This one was not accepted."
             raise Refusal(Code.SESSION_BUSY, message) from None
         except AskTimeout as error:
+            if not error.started:
+                MAILBOX_REJECTED.labels("deadline").inc()
             raise out_of_time(error) from None
         except ActorStopped as error:
+            if not error.started:
+                MAILBOX_REJECTED.labels("ended").inc()
             raise await self._ended_under(ref, command, started=error.started) from None
 
     def deadline_s(self, command: Command) -> float:
@@ -304,13 +324,18 @@ class SessionRoot:
         if actor.describe().connected:
             self._left_open[ref.id] = actor
         outcome = tombstone.detail.outcome if isinstance(tombstone.detail, Ended) else None
+        lived_s = tombstone.ended_at - tombstone.started_at
+        ENDED.labels(tombstone.reason).inc()
+        AGE_SECONDS.observe(lived_s)
+        told = {"principal": ref.key, "session": short_id(ref.id), "reason": tombstone.reason}
+        self._audit.note("session_ended", None, **told, outcome=outcome, lived_s=round(lived_s, 3))
         level = _log.error if tombstone.reason == "crashed" else _log.info
         level(
             "session_ended",
             session=short_id(ref.id),
             reason=tombstone.reason,
             outcome=outcome,
-            lived_s=round(tombstone.ended_at - tombstone.started_at, 3),
+            lived_s=round(lived_s, 3),
             exc_info=ref.error if tombstone.reason == "crashed" else None,
         )
 
@@ -333,4 +358,5 @@ def _info(ref: ActorRef[Command, Reply], now: float) -> SessionInfo:
         last_command=ref.last_command,
         backend_pid=None if snapshot.backend is None else snapshot.backend.pid,
         blocks=snapshot.blocks,
+        queued=ref.queued,
     )

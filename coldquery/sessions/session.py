@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import ClassVar, assert_never, override
@@ -38,6 +39,9 @@ from coldquery.sessions.replies import BatchRan, Echo, Finished, Inspected, Move
 from coldquery.sessions.spares import Spares
 from coldquery.sessions.stories import advise, note, retell, tell, warning
 from coldquery.sessions.transaction import Ended, Failed, Open, State, allow, words
+from coldquery.telemetry.audit import NO_AUDIT, Audit
+from coldquery.telemetry.call import Call
+from coldquery.telemetry.metrics import IDLE_SECONDS, MAILBOX_SECONDS
 
 _INTERRUPTIBLE = (Query, Explain, Batch, Inspect)
 
@@ -80,6 +84,7 @@ class SessionActor(Actor[Command, Reply]):
         limits: what bounds it.
         clock: for its age.
         client: who opened it, where that can be known to be gone.
+        audit: is told of what it writes, and what becomes of that.
     """
 
     replies = (Refusal,)
@@ -96,8 +101,10 @@ class SessionActor(Actor[Command, Reply]):
         limits: SessionLimits,
         clock: Clock,
         client: str | None = None,
+        audit: Audit = NO_AUDIT,
     ) -> None:
         self.options = options
+        self._audit = audit
         self.client = client
         self._id = id
         self._name = name
@@ -116,7 +123,7 @@ class SessionActor(Actor[Command, Reply]):
     @override
     async def setup(self) -> None:
         self._ends_at = self.ref.started_at + self._limits.max_lifetime_s
-        self._held = await HeldTransaction.begin(self._spares, self._name, self.options, self._limits)
+        self._held = await HeldTransaction.begin(self._spares, self._name, self.options, self._limits, self._audit)
         self._held.connection.add_termination_listener(self._broke)
         if self._held.connection.is_closed():
             raise unavailable(NOT_OPENED, "the connection broke as soon as it was open")
@@ -124,6 +131,7 @@ class SessionActor(Actor[Command, Reply]):
     @override
     async def receive(self, command: Command) -> Reply:
         before = self.state
+        self._takes_up()
         try:
             if no := allow(before, command):
                 raise no
@@ -133,6 +141,7 @@ class SessionActor(Actor[Command, Reply]):
             error.session = self.echo().to_dict()
             raise
         finally:
+            self._transaction.connection.call = None
             self._idle_since = self._clock.now()
             self._notice_end()
 
@@ -284,6 +293,7 @@ class SessionActor(Actor[Command, Reply]):
         return self._transaction.run(sql, asked.params, asked.limits, writes=writes)
 
     async def _commit(self) -> Ended:
+        await self._audit.secure()
         left_s = math.inf if self.running is None else self.running.deadline - asyncio.get_running_loop().time()
         return await self._transaction.commit(max(min(left_s - _ANSWER_MARGIN_S, self._limits.commit_timeout_s), 0.0))
 
@@ -320,6 +330,18 @@ class SessionActor(Actor[Command, Reply]):
     @property
     def _orphaned(self) -> bool:
         return self.running is not None and self.running.phase is Phase.ORPHANED
+
+    def _takes_up(self) -> None:
+        """Note how long the session was idle and the command waited, and for whose sake the connection works now."""
+        envelope = self.running
+        if envelope is None:
+            return
+        waited_s = time.perf_counter() - envelope.sent_at
+        MAILBOX_SECONDS.observe(waited_s)
+        IDLE_SECONDS.observe(max(self._clock.now() - self._idle_since - waited_s, 0.0))
+        if isinstance(call := envelope.context, Call):
+            call.waited("mailbox", waited_s)
+            self._transaction.connection.call = call
 
     def _take_untold(self) -> str:
         untold, self._untold = self._untold, []

@@ -14,6 +14,7 @@ from coldquery.settings import uri
 # Not `type` aliases: pydantic would keep their bounds out of the field's metadata, where `accepted` looks.
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+LAST_PORT = 65_535
 
 
 class Conflict(NamedTuple):
@@ -54,7 +55,7 @@ class Settings(BaseModel):
         description="`http` serves any number of clients; `stdio` serves the one that started the gateway.",
     )
     host: str = Field(default="127.0.0.1", description="The address to listen on.", min_length=1)
-    port: int = Field(default=19002, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
+    port: int = Field(default=19002, ge=0, le=LAST_PORT, description="The port to listen on; 0 takes any free one.")
     allow_unauthenticated: bool = Field(
         default=False,
         description="Listen on an address that other machines reach, though nobody is asked who they are.",
@@ -111,6 +112,33 @@ class Settings(BaseModel):
     drain_timeout_s: Seconds = Field(
         default=10.0, description="How long running calls may go on after a signal to stop."
     )
+    slow_statement_ms: Milliseconds = Field(
+        default=1_000, description="A statement that takes longer is logged as slow."
+    )
+    log_statements: bool = Field(
+        default=False,
+        description="Show the text of slow statements in logs, and of all in spans, with `?` for each value in it.",
+    )
+    metrics_address: str | None = Field(
+        default=None,
+        description="Serve /metrics and the health pages on this `host:port` too; /metrics is then on no other.",
+    )
+    audit: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The file that gets a line for each write, commit, denial and the like, or `stdout`.",
+    )
+    audit_failure: Literal["refuse", "warn"] = Field(
+        default="refuse", description="While the audit can't be written, `refuse` commits, or only `warn`."
+    )
+    audit_max_bytes: int = Field(
+        default=64 << 20, ge=4_096, le=1 << 40, description="The size at which the audit's file is rotated."
+    )
+    audit_keep: int = Field(default=10, ge=0, le=1_000, description="How many rotated files of the audit are kept.")
+    tracing: bool = Field(
+        default=False,
+        description="Export OpenTelemetry spans, as OTEL_EXPORTER_OTLP_... say; needs coldquery[otel].",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is logged.")
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="`auto` is readable on a terminal and JSON elsewhere."
@@ -133,6 +161,15 @@ class Settings(BaseModel):
                 return Path(value).expanduser().absolute()
             except RuntimeError:
                 raise ValueError("must be a path without ~, since the home directory is not known") from None
+        return value
+
+    @field_validator("metrics_address")
+    @classmethod
+    def _host_and_port(cls, value: str | None) -> str | None:
+        if value is not None:
+            host, _, port = value.rpartition(":")
+            if not host or not port.isdecimal() or int(port) > LAST_PORT:
+                raise ValueError("must be an address and a port, such as 127.0.0.1:19003")
         return value
 
     @field_validator("host")
@@ -173,6 +210,8 @@ class Settings(BaseModel):
         ):
             if getattr(self, name) > getattr(self, limit):
                 yield Conflict((name, limit), f"must not be larger than {limit}, which is {getattr(self, limit)}")
+        if self.transport == "stdio" and self.audit == "stdout":
+            yield Conflict(("audit", "transport"), "standard output belongs to MCP; name a file instead")
         if self.demo and (self.dsn or self.reader_dsn):
             yield Conflict(
                 ("demo", "dsn" if self.dsn else "reader_dsn"),

@@ -109,6 +109,7 @@ async def test_a_running_gateway_lists_its_sessions(lair: Path) -> None:
         "last_command": "query",
         "backend_pid": 4711,
         "blocks": [12, 13],
+        "queued": 0,
     }
     assert listing == {OURS: [expected]}
 

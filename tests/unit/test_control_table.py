@@ -27,6 +27,7 @@ BUSY = Session(
     last_command="query",
     backend_pid=4711,
     blocks=[12, 13],
+    queued=0,
 )
 IDLE = BUSY | Session(
     short_id="kk0Pq_1x",
@@ -38,6 +39,7 @@ IDLE = BUSY | Session(
     last_command=None,
     backend_pid=4712,
     blocks=[],
+    queued=0,
 )
 TABLE = """\
 session   state                          age        idle  principal  last command  blocks  label

@@ -4,7 +4,8 @@ import pytest
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres import ddl
-from coldquery.postgres.ddl import Column, change_of, require
+from coldquery.postgres.change import Verb, change_of, require
+from coldquery.postgres.ddl import Column
 
 ODD = ("Odd", 'Na"me')
 
@@ -61,8 +62,10 @@ def test_what_a_statement_changes(sql: str, change: tuple[str, str | None] | Non
         (ddl.set_type(["t"], "a", "bigint"), "ALTER TABLE t ALTER COLUMN a TYPE bigint USING a::bigint"),
         (ddl.rename("materialized_view", ["m"], "n"), "ALTER MATERIALIZED VIEW m RENAME TO n"),
         (ddl.comment("table", ["t"], "it's"), "COMMENT ON TABLE t IS 'it''s'"),
-        (ddl.comment("table", ["s", "t"], None, "a"), "COMMENT ON COLUMN s.t.a IS NULL"),
+        (ddl.comment_on_column(["s", "t"], "a", None), "COMMENT ON COLUMN s.t.a IS NULL"),
         (ddl.drop("view", ["v"], cascade=True), "DROP VIEW v CASCADE"),
+        (ddl.drop("function", ["f"], "int, text", if_exists=True), "DROP ROUTINE IF EXISTS f(int, text)"),
+        (ddl.add_column(["key"], Column("if", "int")), 'ALTER TABLE "key" ADD COLUMN "if" int'),
     ],
 )  # fmt: skip
 def test_the_statement_that_makes_a_change_is_one_of_its_kind(sql: str, made: str) -> None:
@@ -79,9 +82,7 @@ def test_the_statement_that_makes_a_change_is_one_of_its_kind(sql: str, made: st
         ("CREATE TABL", "create", "table", "can't be told: syntax error"),
     ],
 )
-def test_another_statement_than_was_announced_is_refused(
-    sql: str, verb: ddl.Verb, target: str | None, words: str
-) -> None:
+def test_another_statement_than_was_announced_is_refused(sql: str, verb: Verb, target: str | None, words: str) -> None:
     with pytest.raises(Refusal) as caught:
         require(sql, verb, target)
     assert caught.value.code is Code.STATEMENT_NOT_ALLOWED

@@ -487,7 +487,7 @@ def test_a_secret_is_told_nowhere_wherever_it_was_put(
     tmp_path: Path, env: dict[str, str], toml: str | None, flags: dict[str, str]
 ) -> None:
     # Only a setting that is text and no secret may show what it was given.
-    open_names = {"host", "data_dir", "pg_bin", "allowed_hosts", "allowed_origins"}
+    open_names = {"host", "data_dir", "audit", "pg_bin", "allowed_hosts", "allowed_origins"}
     for wrong in ({}, {"COLDQUERY_PROT": "x", "COLDQUERY_READ_POOL_SIZE": "0"}):
         try:
             loaded = load(tmp_path, {"COLDQUERY_ALLOW_UNAUTHENTICATED": "1", **env, **wrong}, toml, **flags)

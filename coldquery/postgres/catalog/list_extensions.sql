@@ -1,5 +1,5 @@
 -- Which extensions are installed? $1: in this schema; $2: only those whose name or comment is LIKE this; $3, $4: how
--- many, after how many. The first row is about all of them, the others are one for each.
+-- many, after how many. The first row is about all of them, each further one has 50 of them.
 WITH matching AS (
     SELECT e.oid, e.extname AS name, e.extversion AS version, n.nspname AS schema,
            (
@@ -13,14 +13,19 @@ WITH matching AS (
         SELECT cd.description FROM pg_catalog.pg_description AS cd
         WHERE cd.objoid = e.oid AND cd.classoid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND cd.objsubid = 0
     ) ILIKE $2)
+), page AS MATERIALIZED (
+    SELECT m.*, pg_catalog.row_number() OVER (ORDER BY m.name) AS place
+    FROM (SELECT * FROM matching ORDER BY name LIMIT $3::bigint OFFSET $4::bigint) AS m
 )
-SELECT 0 AS place, NULL::name AS name, pg_catalog.json_build_object(
+SELECT 0 AS number, NULL::oid[] AS oids, pg_catalog.json_build_object(
     'total', (SELECT pg_catalog.count(*) FROM matching)
-) AS item
+) AS items
 UNION ALL
-SELECT 1, p.name, pg_catalog.json_strip_nulls(pg_catalog.json_build_object(
+SELECT (p.place - 1) / 50 + 1, pg_catalog.array_agg(p.oid ORDER BY p.place),
+       pg_catalog.json_strip_nulls(pg_catalog.json_agg(pg_catalog.json_build_object(
     'name', pg_catalog.quote_ident(p.name), 'version', p.version, 'schema', pg_catalog.quote_ident(p.schema),
     'comment', pg_catalog.left(p.comment, 301)
-))
-FROM (SELECT m.* FROM matching AS m ORDER BY m.name LIMIT $3::bigint OFFSET $4::bigint) AS p
-ORDER BY 1, 2
+) ORDER BY p.place))
+FROM page AS p
+GROUP BY 1
+ORDER BY 1

@@ -1,6 +1,6 @@
 -- Which schemas are there, and how much is in each? $1: only this one; $2: only those whose name or comment is LIKE this;
 -- $3, $4: how many, after how many; $5: with what its tables take on disk, which costs a look at each file.
--- The first row is about all of them, the others are one for each. Without $1 or $2 those of the system are left out.
+-- The first row is about all of them, each further one has 50 of them. Without $1 or $2 those of the system are left out.
 WITH matching AS (
     SELECT n.oid, n.nspname AS name, (
         SELECT cd.description FROM pg_catalog.pg_description AS cd
@@ -14,8 +14,9 @@ WITH matching AS (
         WHERE cd.objoid = n.oid AND cd.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND cd.objsubid = 0
     ) ILIKE $2)
       AND ($1 IS NOT NULL OR $2 IS NOT NULL OR n.nspname NOT IN ('pg_catalog', 'information_schema'))
-), page AS (
-    SELECT m.* FROM matching AS m ORDER BY m.name LIMIT $3::bigint OFFSET $4::bigint
+), page AS MATERIALIZED (
+    SELECT m.*, pg_catalog.row_number() OVER (ORDER BY m.name) AS place
+    FROM (SELECT * FROM matching ORDER BY name LIMIT $3::bigint OFFSET $4::bigint) AS m
 ), relations AS (
     SELECT c.relnamespace AS schema,
            pg_catalog.count(*) FILTER (WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition) AS tables,
@@ -51,19 +52,21 @@ WITH matching AS (
       AND t.typtype <> 'm' AND t.typcategory <> 'A' AND (t.typrelid = 0 OR c.relkind = 'c')
     GROUP BY 1
 )
-SELECT 0 AS place, NULL::name AS name, pg_catalog.json_build_object(
+SELECT 0 AS number, NULL::oid[] AS oids, pg_catalog.json_build_object(
     'total', (SELECT pg_catalog.count(*) FROM matching)
-) AS item
+) AS items
 UNION ALL
-SELECT 1, p.name, pg_catalog.json_strip_nulls(pg_catalog.json_build_object(
+SELECT (p.place - 1) / 50 + 1, pg_catalog.array_agg(p.oid ORDER BY p.place),
+       pg_catalog.json_strip_nulls(pg_catalog.json_agg(pg_catalog.json_build_object(
     'name', pg_catalog.quote_ident(p.name),
     'tables', nullif(r.tables, 0), 'partitions', nullif(r.partitions, 0), 'views', nullif(r.views, 0),
     'materialized_views', nullif(r.materialized_views, 0), 'sequences', nullif(r.sequences, 0),
     'indexes', nullif(r.indexes, 0), 'functions', f.functions, 'types', t.types,
     'size_bytes', r.size_bytes, 'comment', pg_catalog.left(p.comment, 301)
-))
+) ORDER BY p.place))
 FROM page AS p
 LEFT JOIN relations AS r ON r.schema = p.oid
 LEFT JOIN functions AS f ON f.schema = p.oid
 LEFT JOIN types AS t ON t.schema = p.oid
-ORDER BY 1, 2
+GROUP BY 1
+ORDER BY 1

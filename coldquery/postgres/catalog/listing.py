@@ -29,6 +29,7 @@ _PLURALS = {"index": "indexes"}
 _DEFAULT_LIMIT: Mapping[Detail, int] = {"names": 500, "summary": 50, "full": 5}
 _LARGEST_LIMIT: Mapping[Detail, int] = {"names": 2000, "summary": 2000, "full": 20}
 _LARGEST_OFFSET = 2**31 - 1
+_OF_NAMES = ("name", "table", "size_bytes")
 # The questions fetch one character more.
 _TEXTS: Mapping[str, int] = {"comment": 300, "definition": 200}
 _MOST_LABELS = 20
@@ -122,8 +123,18 @@ class Listing:
         Args:
             rows: of the answer to the question.
             described: the items, where they were asked for in full.
+
+        Raises:
+            Refusal: `invalid_argument` if some were too long for an answer of the catalog.
         """
-        head, items = rows[0]["item"], [self._item(row["item"]) for row in rows[1:]]
+        head, *chunks = (row["items"] for row in rows)
+        if any(isinstance(chunk, str) for chunk in chunks):  # cut, so it is no JSON any longer
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                "There is more to say of these than fits an answer of the catalog.",
+                next="Ask for detail=names, or for fewer by a smaller `limit`.",
+            )
+        items = [self._item(item) for chunk in chunks for item in chunk]
         body: dict[str, Any] = {
             _PLURALS.get(self.target, f"{self.target}s"): described or items,
             "total": head["total"],
@@ -150,9 +161,8 @@ class Listing:
 
     def _item(self, item: dict[str, Any]) -> Any:
         if self.detail == "names":
-            kept = {name: item[name] for name in ("name", "table", "size_bytes") if name in item}
-            return item["name"] if len(kept) == 1 else kept
-        item = {"name": item.pop("name"), **item.pop("more", {}), **item}
+            kept = item if len(item) == 1 else {name: item[name] for name in _OF_NAMES if name in item}
+            return kept["name"] if len(kept) == 1 else kept
         if item.get("kind") == self.target.replace("_", " "):
             del item["kind"]
         for name, most in _TEXTS.items():

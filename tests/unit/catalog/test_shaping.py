@@ -91,8 +91,8 @@ def test_a_pattern_is_looked_for_anywhere_unless_it_says_where(pattern: str, lik
 
 
 def page(count: int, total: int, **head: Any) -> list[dict[str, Any]]:
-    items = [{"item": {"name": f"s.t{i}", "kind": "table", "comment": "c" * 301}} for i in range(count)]
-    return [{"item": {"total": total, **head}}, *items]
+    items = [{"name": f"s.t{i}", "kind": "table", "comment": "c" * 301} for i in range(count)]
+    return [{"items": {"total": total, **head}}, {"items": items[:1]}, {"items": items[1:]}]
 
 
 def test_a_cut_list_counts_by_schema_and_says_how_to_go_on() -> None:

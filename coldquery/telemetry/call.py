@@ -1,0 +1,129 @@
+"""One call on its way through the gateway: who asked for what, and what became of it.
+
+Whoever runs a part of it (a pool's job, a session, a connection) is handed the call, and tells it what that part took.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from coldquery.errors import Code
+from coldquery.telemetry import tracing
+from coldquery.telemetry.metrics import CALL_SECONDS, CALLS, DENIALS, DENIED, STATEMENT_SECONDS
+from coldquery.telemetry.tracing import Trace
+
+CURRENT: ContextVar[Call | None] = ContextVar("coldquery_call", default=None)
+"""The call that the running task serves."""
+
+_OUTCOMES: dict[str, str] = {
+    "ok": "ok",
+    Code.CANCELLED: "cancelled",
+    **dict.fromkeys(DENIALS, "denied"),
+    **dict.fromkeys((Code.LOCK_TIMEOUT, Code.STATEMENT_TIMEOUT, Code.DEADLINE_EXCEEDED), "timeout"),
+    **dict.fromkeys(
+        (
+            *(Code.SESSION_LIMIT, Code.SESSION_BUSY, Code.POOL_EXHAUSTED, Code.OVERLOADED, Code.SHUTTING_DOWN),
+            *(Code.DATABASE_UNAVAILABLE, Code.AUDIT_UNAVAILABLE),
+        ),
+        "rejected",
+    ),
+}
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A tool call.
+
+    Attributes:
+        tool: which tool.
+        action: of the tool; `other` if it has no such action.
+        principal: who calls.
+        session: the short id of the session that was named.
+        request: what joins the events of this call: the client's trace id where it told one.
+        slow_s: a statement that takes longer is told of.
+        show_text: with its normalised text.
+    """
+
+    tool: str
+    action: str
+    principal: str
+    session: str | None = None
+    request: str = field(default_factory=lambda: secrets.token_hex(8))
+    slow_s: float = float("inf")
+    show_text: bool = False
+    _trace: Trace | None = field(default=None, init=False)
+    _began: float = field(default_factory=time.perf_counter, init=False)
+
+    def __post_init__(self) -> None:
+        self._trace = tracing.begin_call(self.tool, self.action)
+
+    def waited(self, what: str, seconds: float) -> None:
+        """It has waited until now, for so long, for a connection or in a mailbox."""
+        if self._trace is not None:
+            self._trace.waited(what, seconds)
+
+    def ran(self, kind: str, seconds: float, problem: str | None, digest: Callable[[], Mapping[str, Any]]) -> None:
+        """A statement has run until now for its sake.
+
+        Args:
+            kind: one of `metrics.STATEMENT_KINDS`.
+            seconds: how long.
+            problem: its SQLSTATE, or another word for what failed; None if it went well.
+            digest: what may be written down of it.
+        """
+        if seconds >= self.slow_s:
+            told = digest() if self.show_text else {"kind": kind}
+            _log.warning(
+                "slow_statement",
+                request=self.request,
+                tool=self.tool,
+                action=self.action,
+                session=self.session,
+                duration_ms=round(seconds * 1000, 1),
+                problem=problem,
+                **told,
+            )
+        if self._trace is not None:
+            self._trace.ran(kind, seconds, problem, digest() if self.show_text else {})
+
+    def end(self, outcome: str) -> None:
+        """It is over.
+
+        Args:
+            outcome: `ok`, or a code of the catalogue.
+        """
+        took_s = time.perf_counter() - self._began
+        CALLS.labels(self.tool, self.action, _OUTCOMES.get(outcome, "error")).inc()
+        CALL_SECONDS.labels(self.tool, self.action).observe(took_s)
+        if outcome in DENIALS:
+            DENIED.labels(outcome).inc()
+        _log.info(
+            "call",
+            request=self.request,
+            tool=self.tool,
+            action=self.action,
+            principal=self.principal,
+            session=self.session,
+            outcome=outcome,
+            duration_ms=round(took_s * 1000, 2),
+        )
+        if self._trace is not None:
+            self._trace.end(outcome, self.session)
+
+
+def observe_statement(
+    call: Call | None, kind: str, seconds: float, problem: str | None, digest: Callable[[], Mapping[str, Any]]
+) -> None:
+    """Count a statement, and tell the call that it has run for."""
+    STATEMENT_SECONDS.labels(kind, "ok" if problem is None else "error").observe(seconds)
+    if call is not None:
+        call.ran(kind, seconds, problem, digest)

@@ -1,0 +1,118 @@
+"""Where the audit goes: a file that is rotated by size, or standard output."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import sys
+from pathlib import Path
+
+from coldquery.errors import StartError
+
+
+class AuditFile:
+    """A file that only grows, until it is moved aside as `….1`, and `….1` as `….2`, up to `keep` of them.
+
+    Args:
+        path: the file; its directory must be there.
+        max_bytes: how large it may become.
+        keep: how many old ones to keep.
+
+    Raises:
+        StartError: it can't be written, or another gateway writes it.
+    """
+
+    def __init__(self, path: Path, max_bytes: int, keep: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._keep = keep
+        try:
+            self._file = self._open()
+        except BlockingIOError:
+            raise StartError(
+                f"Another process writes the audit to {path}.", next="Give each gateway a file of its own."
+            ) from None
+        except OSError as error:
+            raise StartError(
+                f"The audit can't be written to {path}: {error.strerror or error}.",
+                next="Name a file in a directory that the gateway may write to, or `stdout`.",
+            ) from None
+
+    def append(self, data: bytes, *, sync: bool) -> None:
+        """See `Sink`."""
+        if not self._is_there():
+            # Moved or deleted by somebody else.
+            self._reopen()
+        size = os.fstat(self._file).st_size
+        if data and size and size + len(data) > self._max_bytes and self._is_regular():
+            self._rotate()
+            size = 0
+        try:
+            _write(self._file, data)
+        except OSError:
+            # No half of a line stays, for the whole one comes again.
+            if self._is_regular():
+                os.ftruncate(self._file, size)
+            raise
+        if sync and self._is_regular():
+            os.fsync(self._file)
+
+    def close(self) -> None:
+        """See `Sink`."""
+        os.close(self._file)
+
+    def _open(self) -> int:
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            raise
+        return file
+
+    def _reopen(self) -> None:
+        fresh = self._open()
+        os.close(self._file)
+        self._file = fresh
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._file))  # noqa: PTH116 - as the other one
+        except FileNotFoundError:
+            return False
+
+    def _is_regular(self) -> bool:
+        return stat.S_ISREG(os.fstat(self._file).st_mode)
+
+    def _rotate(self) -> None:
+        os.fsync(self._file)
+        for number in range(self._keep, 1, -1):
+            older, newer = self._numbered(number), self._numbered(number - 1)
+            if newer.exists():
+                newer.replace(older)
+        if self._keep:
+            self._path.replace(self._numbered(1))
+        else:
+            self._path.unlink()
+        self._reopen()
+
+    def _numbered(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}")
+
+
+class StandardOutput:
+    """Standard output, for whoever collects it."""
+
+    def append(self, data: bytes, *, sync: bool) -> None:  # noqa: ARG002 - nothing there to sync
+        """See `Sink`."""
+        _write(sys.stdout.fileno(), data)
+
+    def close(self) -> None:
+        """See `Sink`. It is not ours to close."""
+
+
+def _write(file: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(file, left) :]
