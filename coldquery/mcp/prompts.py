@@ -3,13 +3,11 @@
 A call stands as the tool's name and its arguments in JSON, which a test holds to the tools' schemas.
 """
 
-from __future__ import annotations
-
-from typing import Annotated, Any
+# No postponed annotations here: FastMCP adds a JSON schema to the description of an argument that is not plainly `str`.
+from typing import Any
 
 import msgspec
 from fastmcp import FastMCP
-from pydantic import Field
 
 # In the place of what only the answers before can tell.
 _TABLE = "<schema.table>"
@@ -22,10 +20,12 @@ def add_prompts(server: FastMCP) -> None:
         server.prompt(prompt)
 
 
-def analyze_query_performance(
-    sql: Annotated[str, Field(description="the query, one statement")],
-) -> str:
-    """Find out why a query is slow, and try what would make it faster."""
+def analyze_query_performance(sql: str) -> str:
+    """Find out why a query is slow, and try what would make it faster.
+
+    Args:
+        sql: the query, one statement
+    """
     explain = {"action": "explain", "sql": sql}
     return f"""\
 Find out why this query is slow, and what would make it faster. Change nothing in the database.
@@ -48,10 +48,12 @@ Then say: what takes the time, by which figure; what to change (query, index, st
 first; what each change costs (writes, space); and what you could not find out."""
 
 
-def debug_lock_contention(
-    pid: Annotated[str, Field(description="the backend that waits, if it is known")] = "",
-) -> str:
-    """Find out who waits for whose lock, and how to end it with the least harm."""
+def debug_lock_contention(pid: str = "") -> str:
+    """Find out who waits for whose lock, and how to end it with the least harm.
+
+    Args:
+        pid: the backend that waits, if it is known
+    """
     about = f"Backend {pid} waits for a lock." if pid else "Statements wait for locks."
     return f"""\
 {about} Find out who holds them, why, and how to end it with the least harm.
@@ -72,10 +74,12 @@ person can decide. Then say how it came to this and what would prevent it: short
 lock_timeout, CREATE INDEX CONCURRENTLY."""
 
 
-def review_transaction(
-    session_id: Annotated[str, Field(description="of the open transaction")],
-) -> str:
-    """Look at what an open transaction has done, and say whether it should be committed."""
+def review_transaction(session_id: str) -> str:
+    """Look at what an open transaction has done, and say whether it should be committed.
+
+    Args:
+        session_id: of the open transaction
+    """
     session = {"session_id": session_id}
     look = "SELECT * FROM <schema.table> WHERE <what it changed> LIMIT 20"
     return f"""\

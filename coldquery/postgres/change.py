@@ -82,6 +82,8 @@ def change_of(sql: str) -> Change | None:
         raise Unparsable("the statement is nested too deeply") from None
     if not statements:
         return None
+    if len(statements) > 1:
+        raise Unparsable(f"there are {len(statements)} statements")
     ((node, fields),) = statements[0]["stmt"].items()
     if node in _CREATES:
         return Change("create", _CREATES[node])

@@ -63,8 +63,8 @@ class Audit:
         self._failing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
         self._turn = asyncio.Lock()
-        # The write that is under way, with how many lines it holds.
-        self._writing: tuple[asyncio.Future[None], int] | None = None
+        # The write that is under way, with how many lines it holds, and how many lost ones it tells of.
+        self._writing: tuple[asyncio.Future[None], int, int] | None = None
 
     @property
     def on(self) -> bool:
@@ -86,7 +86,7 @@ class Audit:
         """
         if self._sink is None:
             return
-        line: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event}
+        line: dict[str, Any] = {"time": _now(), "event": event}
         if call is not None:
             line |= {"request": call.request, "principal": call.principal, "tool": call.tool, "action": call.action}
             fields.setdefault("session", call.session)
@@ -147,22 +147,20 @@ class Audit:
             return False
         if self._failing:
             self._failing = False
-            _log.info("audit_recovered", lost=self._lost)
+            _log.info("audit_recovered")
         return True
 
     def _begin_to_write(self, *, sync: bool) -> None:
         assert self._sink is not None  # noqa: S101 - else there is nothing to write
-        if self._lost:
-            self._lines.append(_line({"time": datetime.now(UTC).isoformat(), "event": "lost", "lines": self._lost}))
-            self._lost = 0
-        lines = tuple(self._lines)
-        loop = asyncio.get_running_loop()
-        sink, data = self._sink, b"".join(lines)
-        self._writing = loop.run_in_executor(self._thread, lambda: sink.append(data, sync=sync)), len(lines)
+        lines, lost = tuple(self._lines), self._lost
+        told = _line({"time": _now(), "event": "lost", "lines": lost}) if lost else b""
+        sink, data = self._sink, b"".join(lines) + told
+        writing = asyncio.get_running_loop().run_in_executor(self._thread, lambda: sink.append(data, sync=sync))
+        self._writing = writing, len(lines), lost
 
     async def _written(self, *, sync: bool) -> None:
         assert self._writing is not None  # noqa: S101 - whoever comes here has looked
-        future, count = self._writing
+        future, count, lost = self._writing
         try:
             # A caller who leaves, or is out of time, leaves the write under way.
             await asyncio.shield(future)
@@ -172,8 +170,13 @@ class Audit:
         self._writing = None
         for _ in range(count):
             self._lines.popleft()
+        self._lost -= lost
         AUDIT_LINES.inc(count)
         self._unsynced = not sync
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _line(fields: dict[str, Any]) -> bytes:

@@ -79,6 +79,7 @@ def test_the_statement_that_makes_a_change_is_one_of_its_kind(sql: str, made: st
         ("DROP TABLE t", "create", "table", "is the drop of a table, and not the create of a table"),
         ("CREATE VIEW v AS SELECT 1", "create", "table", "is the create of a view"),
         ("DELETE FROM t", "alter", None, "changes no schema"),
+        ("CREATE TABLE a (); DROP TABLE b", "create", "table", "there are 2 statements"),
         ("CREATE TABL", "create", "table", "can't be told: syntax error"),
     ],
 )

@@ -107,6 +107,13 @@ def test_a_cut_list_counts_by_schema_and_says_how_to_go_on() -> None:
     assert "truncated" not in Listing("table").answer(page(2, 2, schemas=2))
 
 
+def test_a_page_that_no_answer_of_the_catalog_can_hold_is_refused() -> None:
+    with pytest.raises(Refusal, match="more to say"):
+        Listing("type").answer(
+            [{"items": {"total": 1}}, {"items": '[{"name": "s.t", … [cut: 1048576 of 2000000 bytes]'}]
+        )
+
+
 def test_long_lists_and_texts_are_cut_and_named() -> None:
     item = {
         "name": "t", "definition": "x" * 10_001, "indexes": [{"name": str(i)} for i in range(CAPS["indexes"] + 1)],

@@ -1,0 +1,54 @@
+"""The container's health check, against a server that answers what it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import pytest
+
+from coldquery import healthcheck
+
+OK = b'HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{"status":"ok"}'
+AWAY = b'HTTP/1.1 503 Service Unavailable\r\n\r\n{"reason":"database: away"}'
+
+
+@asynccontextmanager
+async def server(pages: Mapping[str, bytes]) -> AsyncIterator[str]:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        writer.write(pages[request.decode().split()[1]])
+        writer.close()
+
+    running = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with running:
+        yield str(running.sockets[0].getsockname()[1])
+
+
+async def check(*arguments: str, **environment: str) -> int:
+    return await asyncio.to_thread(healthcheck.main, arguments, environment)
+
+
+async def test_it_asks_whether_the_gateway_can_work(capsys: pytest.CaptureFixture[str]) -> None:
+    async with server({"/readyz": AWAY, "/livez": OK}) as port:
+        assert await check(f"127.0.0.1:{port}") == 1
+        assert "database: away" in capsys.readouterr().out
+        assert await check("--live", f"127.0.0.1:{port}") == 0
+
+
+async def test_it_finds_the_gateway_by_its_own_settings() -> None:
+    async with server({"/readyz": OK}) as port:
+        assert await check(COLDQUERY_HOST="0.0.0.0", COLDQUERY_PORT=port) == 0
+        assert await check(COLDQUERY_METRICS_ADDRESS=f"0.0.0.0:{port}", COLDQUERY_PORT="1") == 0
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "nonsense", "127.0.0.1:x"])
+async def test_no_answer_is_a_failure_with_words(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await check(address) == 1
+    assert "no answer from" in capsys.readouterr().out
+
+
+async def test_an_answer_that_is_no_http_is_a_failure() -> None:
+    async with server({"/readyz": b""}) as port:
+        assert await check(f"127.0.0.1:{port}") == 1
