@@ -12,7 +12,15 @@ from coldquery.settings import Loaded
 _log = structlog.get_logger(__name__)
 
 
-def show(loaded: Loaded, gateway: Gateway, place: str, *, url: str | None = None, health: str | None = None) -> None:
+def show(
+    loaded: Loaded,
+    gateway: Gateway,
+    place: str,
+    *,
+    url: str | None = None,
+    health: str | None = None,
+    metrics: str | None = None,
+) -> None:
     """One screen on a terminal, one log event elsewhere.
 
     Args:
@@ -21,20 +29,27 @@ def show(loaded: Loaded, gateway: Gateway, place: str, *, url: str | None = None
         place: where an embedded server keeps its data; "" for a given database.
         url: where MCP is served; None on standard input and output.
         health: the health page.
+        metrics: the page for Prometheus.
     """
     warnings = [*loaded.warnings, *_role_warnings(gateway)]
     if sys.stderr.isatty():
-        print(screen(gateway, place, warnings, url=url, health=health), file=sys.stderr)  # noqa: T201
+        print(screen(gateway, place, warnings, url=url, health=health, metrics=metrics), file=sys.stderr)  # noqa: T201
         return
     state = gateway.availability.state
     database = state.database if isinstance(state, Up) else None
-    _log.info("serving", url=url or "stdio", database=database, embedded=place or None)
+    _log.info("serving", url=url or "stdio", metrics=metrics, database=database, embedded=place or None)
     for warning in warnings:
         _log.warning("attention", warning=warning)
 
 
 def screen(
-    gateway: Gateway, place: str, warnings: list[str], *, url: str | None = None, health: str | None = None
+    gateway: Gateway,
+    place: str,
+    warnings: list[str],
+    *,
+    url: str | None = None,
+    health: str | None = None,
+    metrics: str | None = None,
 ) -> str:
     """The start-up screen as text."""
     state = gateway.availability.state
@@ -43,6 +58,8 @@ def screen(
         lines += [f"    MCP        {url}", f"    health     {health}"]
     else:
         lines += ["    MCP        on standard input and output"]
+    if metrics:
+        lines.append(f"    metrics    {metrics}")
     match state:
         case Up():
             lines.append(f"    database   {state.database} as {state.role}, PostgreSQL {state.version}")

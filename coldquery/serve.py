@@ -29,7 +29,7 @@ from coldquery.telemetry import tracing
 from coldquery.telemetry.audit import NO_AUDIT, Audit, Sink
 from coldquery.telemetry.sinks import AuditFile, StandardOutput
 from coldquery.web.health import health_routes
-from coldquery.web.metrics import metrics_route
+from coldquery.web.metrics import METRICS_PATH, metrics_route
 from coldquery.web.refusals import NoteRefusals
 
 MCP_PATH = "/mcp"
@@ -62,18 +62,24 @@ async def serve(load: Callable[[], Loaded]) -> None:
             return database.targets(settings, tag)
 
         gateway = Gateway(settings, *targets(settings), tag=tag, audit=audit, revive=database.revive)
-        # The control socket outlives the sessions, so that an operator can see what holds up a drain.
-        async with serve_control(gateway), gateway, _serve_pages(gateway, pages):
+        # These outlive the sessions, so that an operator can see what holds up a drain.
+        async with serve_control(gateway), _serve_pages(gateway, pages) as metrics, gateway:
             stop = _on_signals(gateway, lambda: _reload(gateway, load, targets))
             if listener is None:
-                await _serve_stdio(gateway, loaded, database, stop)
+                await _serve_stdio(gateway, loaded, database, stop, metrics=metrics)
             else:
-                await _serve_http(gateway, loaded, database, stop, listener)
+                await _serve_http(gateway, loaded, database, stop, listener, metrics=metrics)
     _log.info("stopped")
 
 
 async def _serve_http(
-    gateway: Gateway, loaded: Loaded, database: Database, stop: asyncio.Event, listener: socket.socket
+    gateway: Gateway,
+    loaded: Loaded,
+    database: Database,
+    stop: asyncio.Event,
+    listener: socket.socket,
+    *,
+    metrics: str | None,
 ) -> None:
     from coldquery.mcp.server import build_server  # noqa: PLC0415 - takes a second; the embedded server starts meanwhile
 
@@ -87,7 +93,7 @@ async def _serve_http(
         session_idle_timeout=HANDSHAKE_IDLE_S,
     )
     app.router.routes.extend(health_routes(gateway))
-    if settings.metrics_address is None:
+    if metrics is None:
         app.router.routes.append(metrics_route(gateway))
     server = _Server(
         uvicorn.Config(
@@ -103,7 +109,8 @@ async def _serve_http(
     _freeze()
     port = listener.getsockname()[1]
     url = f"http://{_url_host(settings.host)}:{port}"
-    banner.show(loaded, gateway, database.place, url=url + MCP_PATH, health=url + "/health")
+    metrics = metrics or url + METRICS_PATH
+    banner.show(loaded, gateway, database.place, url=url + MCP_PATH, health=url + "/health", metrics=metrics)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -112,13 +119,15 @@ async def _serve_http(
     await serving
 
 
-async def _serve_stdio(gateway: Gateway, loaded: Loaded, database: Database, stop: asyncio.Event) -> None:
+async def _serve_stdio(
+    gateway: Gateway, loaded: Loaded, database: Database, stop: asyncio.Event, *, metrics: str | None
+) -> None:
     from coldquery.mcp.internals import STDIO_CLIENT, run_stdio  # noqa: PLC0415 - as above
     from coldquery.mcp.server import build_server  # noqa: PLC0415
 
     mcp = await build_server(gateway)
     _freeze()
-    banner.show(loaded, gateway, database.place)
+    banner.show(loaded, gateway, database.place, metrics=metrics)
     serving = asyncio.create_task(run_stdio(mcp))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -131,16 +140,17 @@ async def _serve_stdio(gateway: Gateway, loaded: Loaded, database: Database, sto
 
 
 @contextlib.asynccontextmanager
-async def _serve_pages(gateway: Gateway, listener: socket.socket | None) -> AsyncIterator[None]:
-    """Serve what is for the operator alone, on an address of its own, if there is one."""
+async def _serve_pages(gateway: Gateway, listener: socket.socket | None) -> AsyncIterator[str | None]:
+    """Serve what is for the operator alone on an address of its own, if there is one: the metrics' URL is yielded."""
     if listener is None:
-        yield
+        yield None
         return
     app = Starlette(routes=[*health_routes(gateway), metrics_route(gateway)])
     server = _Server(uvicorn.Config(app, ws="none", lifespan="off", access_log=False, log_config=None))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
+    host, port, *_ = listener.getsockname()
     try:
-        yield
+        yield f"http://{_url_host(host)}:{port}{METRICS_PATH}"
     finally:
         server.should_exit = True
         await serving

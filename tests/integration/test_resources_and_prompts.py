@@ -171,7 +171,9 @@ async def test_prompts_have_a_description_and_described_arguments(client: Client
     for each in prompts:
         assert each.description
         assert each.arguments
-        assert all(argument.description for argument in each.arguments)
+        # For people, in a line, and not a JSON schema.
+        assert all(argument.description and "\n" not in argument.description for argument in each.arguments)
+        assert "Args:" not in each.description
 
 
 @pytest.mark.parametrize("name", PROMPTS)

@@ -40,7 +40,8 @@ SELECT 0 AS number, NULL::oid[] AS oids, (
 UNION ALL
 SELECT (p.place - 1) / 50 + 1, pg_catalog.array_agg(p.oid ORDER BY p.place),
        pg_catalog.json_strip_nulls(pg_catalog.json_agg(CASE
-    WHEN $7::boolean THEN pg_catalog.json_build_object(
+    WHEN $7::boolean AND NOT $6 AND p.relkind NOT IN ('i', 'I') THEN pg_catalog.to_json(t.name)
+    WHEN $7 THEN pg_catalog.json_build_object(
         'name', t.name,
         'table', CASE WHEN p.relkind IN ('i', 'I') THEN (
             SELECT pg_catalog.format('%I.%I', p.schema, c.relname)  -- an index is in its table's schema

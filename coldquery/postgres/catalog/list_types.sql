@@ -5,8 +5,8 @@ WITH matching AS MATERIALIZED (
     SELECT t.oid, n.nspname AS schema, t.typname AS name
     FROM pg_catalog.pg_type AS t
     JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
-    LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
-    WHERE t.typtype <> 'm' AND t.typcategory <> 'A' AND (t.typrelid = 0 OR c.relkind = 'c')
+    WHERE t.typtype <> 'm' AND t.typcategory <> 'A'
+      AND (t.typrelid = 0 OR (SELECT c.relkind FROM pg_catalog.pg_class AS c WHERE c.oid = t.typrelid) = 'c')
       AND ($1::text IS NULL OR n.nspname = $1)
       AND ($1 IS NOT NULL OR n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp_)')
       AND ($2::text IS NULL OR t.typname ILIKE $2 OR (

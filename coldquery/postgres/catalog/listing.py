@@ -159,7 +159,9 @@ class Listing:
         other = f", or narrow by {' or '.join(narrower)}" if narrower else ""
         return f"Pass offset={told} for more{other}."
 
-    def _item(self, item: dict[str, Any]) -> Any:
+    def _item(self, item: Any) -> Any:
+        if isinstance(item, str):
+            return item
         if self.detail == "names":
             kept = item if len(item) == 1 else {name: item[name] for name in _OF_NAMES if name in item}
             return kept["name"] if len(kept) == 1 else kept

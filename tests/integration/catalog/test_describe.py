@@ -77,6 +77,23 @@ async def test_indexes_come_with_size_use_and_validity(describe: Ask) -> None:
     )
 
 
+async def test_an_index_that_a_failed_build_left_is_told_as_invalid(
+    ask: Ask, describe: Ask, populated: TestDatabase
+) -> None:
+    connection = await asyncpg.connect(populated.superuser_dsn)
+    await connection.execute("CREATE TABLE public.twice AS SELECT 1 AS i FROM generate_series(1, 2)")
+    try:
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await connection.execute("CREATE UNIQUE INDEX CONCURRENTLY twice_i ON public.twice (i)")
+        (index,) = (await describe("public.twice"))["indexes"]
+        assert index["invalid"]
+        (listed,) = (await ask(action="list", target="index", pattern="twice_i"))["indexes"]
+        assert (listed["invalid"], listed["definition"]) == (True, "unique btree (i)")
+    finally:
+        await connection.execute("DROP TABLE public.twice")
+        await connection.close()
+
+
 async def test_row_security_policies_and_triggers(describe: Ask) -> None:
     orders = await describe("shop.orders")
     assert orders["row_security"] == "on, for the owner too"

@@ -74,6 +74,40 @@ async def test_pages_follow_one_another_and_end(ask: Ask) -> None:
     assert (past["tables"], past["next"]) == ([], "offset=9 is past the end of 9.")
 
 
+async def test_a_long_page_keeps_its_order(ask: Ask) -> None:
+    page = {"schema": "crowd", "limit": 120, "offset": 30}
+    answer = await ask(action="list", target="table", **page)
+    assert names(answer["tables"]) == [f"crowd.t_{i:04}" for i in range(31, 151)]
+    assert answer["truncated"]["next"].startswith("Pass offset=150 for more")
+    functions = await ask(action="list", target="function", schema="pg_catalog", detail="names", limit=2000)
+    assert len(set(functions["functions"])) == 2000
+
+
+async def test_each_kind_is_found_by_its_comment(ask: Ask) -> None:
+    for target, comment, name in (
+        ("schema", "is sold", "shop"),
+        ("index", "for the search", "shop.customers_lower_idx"),
+        ("function", "of one", "shop.total(integer)"),
+        ("trigger", "when", "stamp_orders"),
+        ("type", "how far", "shop.status"),
+        ("extension", "procedural", "plpgsql"),
+    ):
+        schema = {"schema": "shop"} if target in {"index", "function", "trigger", "type"} else {}
+        answer = await ask(action="list", target=target, pattern=comment, **schema)
+        assert names(next(iter(answer.values()))) == [name], target
+
+
+async def test_sizes_come_with_names_too(ask: Ask) -> None:
+    answer = await ask(
+        action="list", target="index", schema="shop", pattern="events_pkey", detail="names", include_sizes=True
+    )
+    (index,) = answer["indexes"]
+    assert index == {"name": "shop.events_pkey", "table": "shop.events", "size_bytes": index["size_bytes"]}
+    assert index["size_bytes"] >= 3 * 8192  # of its partitions
+    (sequence,) = (await ask(action="list", target="sequence", pattern="ticket", include_sizes=True))["sequences"]
+    assert sequence["size_bytes"] == 8192
+
+
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 import asyncpg
@@ -24,6 +25,26 @@ LISTINGS = [
     for target in (*RELATIONS, "schema", "function", "type", "trigger", "extension", "role")
     for schema, pattern in ((None, None), (None if target == "role" else "shop", "%o%"))
 ]
+# The questions of the other tools: with an object's name instead of its oid. The monitor's are in a test of its own.
+OTHERS: dict[str, list[Any]] = {
+    "admin_database": [],
+    "admin_figures": ["table", "shop.events"],
+    "admin_index": ["shop.events_pkey"],
+    "admin_index_names": [],
+    "admin_invalid_indexes": ["table", "shop.events"],
+    "admin_progress": ["VACUUM"],
+    "admin_relation": ["orders", "shop"],
+    "admin_schema": ["shop"],
+    "admin_setting": ["work_mem"],
+    "admin_setting_categories": [],
+    "admin_setting_names": [],
+    "admin_settings": ["work", None, 0, 10],
+    "admin_table": ["shop.events"],
+    "columns_of": [["shop.orders", "shop.events"]],
+    "complete_schemas": ["sh"],
+    "complete_tables": ["shop", "or"],
+    "similar_tables": ["odrers"],
+}
 # Any name, and all that needs quotes or looks as if it did.
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=15) | (
     st.text('aZ_$0".é ', min_size=1, max_size=8)
@@ -79,6 +100,24 @@ async def test_a_description_scans_the_catalog_only(populated: TestDatabase, gat
     others = [(row["class"], row["oid"]) for row in rows if row["class"] != "relation"]
     classes, numbers = zip(*others, strict=True)
     assert await scanned(populated, "describe_objects", [list(classes), list(numbers)]) == {"pg_catalog"}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+async def test_any_other_question_scans_the_catalog_only(populated: TestDatabase, connection: Any, name: str) -> None:
+    params = [
+        await connection.fetchval("SELECT $1::text::regclass::oid", each)
+        if isinstance(each, str) and each.startswith("shop.")
+        else each
+        for each in OTHERS[name]
+    ]
+    assert await scanned(populated, name, params) <= {"pg_catalog"}
+
+
+def test_no_question_is_left_out() -> None:
+    every = {path.name.removesuffix(".sql") for path in files("coldquery.postgres.catalog").iterdir()}
+    ours = {each for each in every if not each.endswith(".py") and not each.startswith(("_", "monitor_", "health_"))}
+    listed = {listing.question[0] for listing in LISTINGS}
+    assert ours == {*OTHERS, *listed, "resolve", "describe_relations", "describe_objects"}
 
 
 @pytest.mark.parametrize(

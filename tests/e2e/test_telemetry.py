@@ -1,0 +1,263 @@
+"""What an operator sees of a gateway that runs as a user starts it: metrics, logs, audit; and no secret anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx2
+import pytest
+from fastmcp import Client
+from fastmcp.client.transports import StdioTransport
+
+from tests.conftest import TestDatabase
+from tests.e2e.conftest import COLDQUERY, RunningGateway, clean_environment, run_gateway
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+PASSWORD, TOKEN, PARAMETER, ROW, LITERAL = (f"canary-{each}" for each in ("pass", "token", "param", "row", "literal"))
+
+
+@pytest.fixture
+async def ledger(database: TestDatabase) -> TestDatabase:
+    connection = await asyncpg.connect(database.superuser_dsn)
+    await connection.execute("CREATE TABLE ledger (entry text)")
+    await connection.execute("ALTER TABLE ledger OWNER TO coldquery_owner; GRANT SELECT ON ledger TO coldquery_reader")
+    await connection.execute(f"INSERT INTO ledger VALUES ('{ROW}')")
+    await connection.close()
+    return database
+
+
+def environment(database: TestDatabase, **more: str) -> dict[str, str]:
+    return {"COLDQUERY_DSN": database.owner_dsn, "COLDQUERY_READER_DSN": database.reader_dsn, **more}
+
+
+async def get(url: str, **headers: str) -> httpx2.Response:
+    async with httpx2.AsyncClient(timeout=10) as http:
+        return await http.get(url, headers=headers)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+async def ended(*flags: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """A `coldquery serve` that is expected to end by itself: its exit code, and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        COLDQUERY,
+        "serve",
+        *("--port", "0", *flags),
+        env=clean_environment(env),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(30):
+        _, said = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode()
+
+
+async def test_no_secret_is_told_anywhere(ledger: TestDatabase, tmp_path: Path) -> None:
+    """Not in the log at its most talkative, nor in metrics, nor in the audit, whatever goes right or wrong."""
+    audit = tmp_path / "audit.jsonl"
+    dsn = ledger.owner_dsn.replace("coldquery_owner@", f"coldquery_owner:{PASSWORD}@")
+    env = environment(ledger, COLDQUERY_DSN=dsn, COLDQUERY_SLOW_STATEMENT_MS="1", COLDQUERY_LOG_STATEMENTS="true")
+    async with run_gateway("--log-level", "debug", "--audit", str(audit), env=env) as gateway:
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        async with Client(gateway.url, auth=TOKEN) as client:
+            began = await client.call_tool("pg_tx", {"action": "begin"})
+            assert began.structured_content is not None
+            session_id = str(began.structured_content["session_id"])
+            for tool, arguments in (
+                ("pg_query", {"action": "read", "sql": "SELECT *, pg_sleep(0.01) FROM ledger"}),
+                ("pg_query", {"action": "read", "sql": f"SELECT '{LITERAL}', $1::text", "params": [PARAMETER]}),
+                ("pg_query", {"action": "read", "sql": f"SELECT '{LITERAL}'::int"}),
+                ("pg_query", {"action": "read", "sql": "SELECT $1::int", "params": [PARAMETER]}),
+                ("pg_query", {"action": "read", "sql": f"INSERT INTO ledger VALUES ('{LITERAL}')"}),
+                ("pg_query", {"action": "write", "sql": f"SELEC '{LITERAL}"}),
+                (
+                    "pg_query",
+                    {
+                        "action": "write",
+                        "sql": f"INSERT INTO ledger VALUES ('{LITERAL}'), ($1)",
+                        "params": [PARAMETER],
+                        "session_id": session_id,
+                    },
+                ),
+                (
+                    "pg_query",
+                    {"action": "write", "sql": f"DO $$ BEGIN RAISE '{LITERAL}'; END $$", "session_id": session_id},
+                ),
+                ("pg_query", {"action": "write", "sql": f"CREATE ROLE x PASSWORD '{LITERAL}'", "autocommit": True}),
+                ("pg_tx", {"action": "savepoint", "savepoint_name": "s", "session_id": session_id}),
+                ("pg_tx", {"action": "rollback", "session_id": session_id}),
+                ("pg_tx", {"action": LITERAL}),
+                ("pg_query", {"action": "read", "sql": "SELECT 1", "nonsense": PARAMETER}),
+            ):
+                await client.call_tool(tool, arguments, raise_on_error=False)
+        assert (await get(gateway.url, host="evil.example", **bearer)).status_code == 421
+        metrics = (await get(gateway.base + "/metrics")).text
+        await gateway.stop()
+    told = {"log": json.dumps(gateway.log), "metrics": metrics, "audit": audit.read_text()}
+    assert "slow_statement" in told["log"]
+    assert "statement" in told["audit"]
+    for where, text in told.items():
+        for secret in (PASSWORD, TOKEN, PARAMETER, ROW, LITERAL, session_id):
+            assert secret not in text, f"{secret} in the {where}"
+    assert not [each for each in gateway.log if each["event"] == "not json"]
+
+
+@pytest.mark.parametrize("where", ["header", "meta"])
+async def test_a_clients_trace_joins_all_that_is_told_of_its_call(
+    ledger: TestDatabase, tmp_path: Path, where: str
+) -> None:
+    audit = tmp_path / "audit.jsonl"
+    async with run_gateway("--audit", str(audit), env=environment(ledger)) as gateway:
+        request = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {
+                "name": "pg_query",
+                "arguments": {"action": "write", "sql": "INSERT INTO ledger VALUES (1)", "autocommit": True},
+                "_meta": {
+                    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                    "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+                    "io.modelcontextprotocol/clientCapabilities": {},
+                    **({"traceparent": TRACEPARENT} if where == "meta" else {}),
+                },
+            },
+        }
+        headers = {
+            "accept": "application/json, text/event-stream",
+            "mcp-protocol-version": "2026-07-28",
+            "mcp-method": "tools/call",
+            "mcp-name": "pg_query",
+            **({"traceparent": TRACEPARENT} if where == "header" else {}),
+        }
+        async with httpx2.AsyncClient(timeout=10) as http:
+            answer = await http.post(gateway.url, json=request, headers=headers)
+        assert answer.status_code == 200
+        told = await gateway.event("call")
+        await gateway.stop()
+    assert told["request"] == TRACE
+    assert {line["request"] for line in lines(audit)} == {TRACE}
+
+
+async def test_metrics_are_on_the_mcp_port_unless_they_have_their_own(ledger: TestDatabase) -> None:
+    async with run_gateway("--metrics-address", "127.0.0.1:0", env=environment(ledger)) as gateway:
+        assert (await get(gateway.base + "/metrics")).status_code == 404
+        address = (await gateway.event("serving"))["metrics"]
+        page = await get(address)
+        assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
+        assert "coldquery_sessions_limit 10.0" in page.text
+        # Whoever scrapes may call the gateway by any name.
+        assert (await get(address, host="coldquery.example:9")).status_code == 200
+        assert (await get(address.replace("/metrics", "/readyz"))).json() == {"status": "ok"}
+        check = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "coldquery.healthcheck", address.removeprefix("http://").removesuffix("/metrics")),
+        )
+        assert await check.wait() == 0
+
+
+async def test_a_gateway_on_standard_input_has_metrics_too(ledger: TestDatabase, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    audit = tmp_path / "audit.jsonl"
+    flags = ["--transport", "stdio", "--metrics-address", f"127.0.0.1:{port}", "--audit", str(audit)]
+    over = StdioTransport(COLDQUERY, ["serve", *flags], env=clean_environment(environment(ledger)), keep_alive=False)
+    async with Client(over) as client:
+        await client.call_tool("pg_query", {"action": "write", "sql": "DELETE FROM ledger", "autocommit": True})
+        page = (await get(f"http://127.0.0.1:{port}/metrics")).text
+    assert 'coldquery_calls_total{action="write",outcome="ok",tool="pg_query"} 1.0' in page
+    assert [line["event"] for line in lines(audit)] == ["statement", "commit"]
+
+
+@pytest.fixture
+async def watched(ledger: TestDatabase) -> AsyncIterator[RunningGateway]:
+    async with run_gateway(env=environment(ledger)) as gateway:
+        yield gateway
+
+
+async def test_names_from_outside_make_no_series(watched: RunningGateway) -> None:
+    before = (await get(watched.base + "/metrics")).text.count("\n")
+    async with Client(watched.url) as client:
+        for number in range(20):
+            await client.call_tool("pg_query", {"action": f"nonsense_{number}"}, raise_on_error=False)
+            await client.call_tool(f"no_tool_{number}", {}, raise_on_error=False)
+            sql = f"DO $$ BEGIN RAISE SQLSTATE 'X{number:04}'; END $$"
+            arguments = {"action": "write", "sql": sql, "autocommit": True}
+            await client.call_tool("pg_query", arguments, raise_on_error=False)
+    page = (await get(watched.base + "/metrics")).text
+    assert page.count("\n") == before
+    assert 'coldquery_db_errors_total{sqlstate_class="other"} 20.0' in page
+    assert 'coldquery_calls_total{action="other",outcome="error",tool="pg_query"} 20.0' in page
+    assert len(page) < 100_000
+
+
+async def test_a_request_that_is_refused_is_counted(watched: RunningGateway) -> None:
+    assert (await get(watched.url, host="evil.example")).status_code == 421
+    assert (await get(watched.url, origin="https://evil.example")).status_code == 403
+    page = (await get(watched.base + "/metrics")).text
+    for status in ("403", "421"):
+        assert f'coldquery_auth_failures_total{{reason="{status}"}} 1.0' in page
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "words"),
+    [
+        (
+            ["--audit", "/no/such/directory/audit.jsonl"],
+            {},
+            "The audit can't be written to /no/such/directory/audit.jsonl",
+        ),
+        (["--audit", "stdout", "--transport", "stdio"], {}, "standard output belongs to MCP"),
+        ([], {"COLDQUERY_LOG_LEVEL": "loud"}, "must be one of debug, info, warning, error"),
+        (["--metrics-address", "9464"], {}, "must be an address and a port, such as 127.0.0.1:19003"),
+        (["--slow-statement-ms", "0"], {}, "must be a whole number from 1"),
+        ([], {"COLDQUERY_AUDIT_FAILURE": "ignore"}, "must be one of refuse, warn"),
+    ],
+)
+async def test_what_cant_be_used_ends_the_start_with_the_reason(
+    flags: list[str], variables: dict[str, str], words: str
+) -> None:
+    code, said = await ended(*flags, env=variables)
+    assert (code, "Traceback" in said) == (1, False)
+    assert words in said
+
+
+async def test_a_metrics_port_in_use_ends_the_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = await ended("--metrics-address", f"127.0.0.1:{port}")
+    assert code == 1
+    assert f"Can't listen on 127.0.0.1 port {port}" in said
+    assert "--metrics-address" in said
+
+
+async def test_the_audit_goes_to_standard_output_for_who_collects_it(ledger: TestDatabase) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(COLDQUERY, "serve", "--port", "0", "--audit", "stdout"),
+        env=clean_environment(environment(ledger)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(30):
+        async for line in process.stderr:
+            if (told := json.loads(line))["event"] == "serving":
+                break
+        async with Client(told["url"]) as client:
+            await client.call_tool("pg_query", {"action": "write", "sql": "DELETE FROM ledger", "autocommit": True})
+        process.terminate()
+        out, _ = await process.communicate()
+    assert [json.loads(line)["event"] for line in out.splitlines()] == ["statement", "commit"]
