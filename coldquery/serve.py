@@ -17,6 +17,7 @@ from typing import override
 import structlog
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from coldquery import banner
 from coldquery.control.server import serve_control
@@ -98,7 +99,7 @@ async def _serve_http(
     server = _Server(
         uvicorn.Config(
             NoteRefusals(app, gateway.audit),
-            http="httptools",
+            http=_Protocol,
             ws="none",
             lifespan="on",
             access_log=False,
@@ -154,6 +155,17 @@ async def _serve_pages(gateway: Gateway, listener: socket.socket | None) -> Asyn
     finally:
         server.should_exit = True
         await serving
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, but without the space that the parser leaves at the end of a header's value.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9110#section-5.5
+    """
+
+    @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value.strip(b" \t"))
 
 
 class _Server(uvicorn.Server):

@@ -13,6 +13,7 @@ from coldquery.mcp.pg_schema import PgSchema
 from coldquery.mcp.pg_tx import PgTx
 from coldquery.mcp.prompts import add_prompts
 from coldquery.mcp.resources import add_resources
+from coldquery.telemetry import tracing
 
 INSTRUCTIONS = (
     "ColdQuery is a gateway to one PostgreSQL database. Look before you query: pg_schema list and describe tell what "
@@ -30,6 +31,7 @@ async def build_server(gateway: Gateway) -> FastMCP:
 
     It has our tools, in a stable order, resources and prompts.
     """
+    tracing.look()
     server = FastMCP(
         "coldquery",
         INSTRUCTIONS,

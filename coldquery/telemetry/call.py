@@ -16,7 +16,7 @@ import structlog
 
 from coldquery.errors import Code
 from coldquery.telemetry import tracing
-from coldquery.telemetry.metrics import CALL_SECONDS, CALLS, DENIALS, DENIED, STATEMENT_SECONDS
+from coldquery.telemetry.metrics import DENIALS, DENIED, STATEMENTS, of_calls
 from coldquery.telemetry.tracing import Trace
 
 CURRENT: ContextVar[Call | None] = ContextVar("coldquery_call", default=None)
@@ -102,8 +102,9 @@ class Call:
             outcome: `ok`, or a code of the catalogue.
         """
         took_s = time.perf_counter() - self._began
-        CALLS.labels(self.tool, self.action, _OUTCOMES.get(outcome, "error")).inc()
-        CALL_SECONDS.labels(self.tool, self.action).observe(took_s)
+        durations, calls = of_calls(self.tool, self.action)
+        durations.observe(took_s)
+        calls[_OUTCOMES.get(outcome, "error")].inc()
         if outcome in DENIALS:
             DENIED.labels(outcome).inc()
         _log.info(
@@ -124,6 +125,6 @@ def observe_statement(
     call: Call | None, kind: str, seconds: float, problem: str | None, digest: Callable[[], Mapping[str, Any]]
 ) -> None:
     """Count a statement, and tell the call that it has run for."""
-    STATEMENT_SECONDS.labels(kind, "ok" if problem is None else "error").observe(seconds)
+    STATEMENTS[kind, "ok" if problem is None else "error"].observe(seconds)
     if call is not None:
         call.ran(kind, seconds, problem, digest)

@@ -4,16 +4,21 @@ Standard output belongs to the stdio transport. The libraries' own loggers (uvic
 same way in the same form.
 """
 
+import json
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import Processor
 
 # FastMCP's and the SDK's INFO lines name protocol sessions and repeat what our own events say.
 _QUIET_LOGGERS = ("fastmcp", "mcp", "uvicorn", "asyncio", "docket")
+
+
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
@@ -36,7 +41,7 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
         if console
         else [
             structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_to_json),
         ]
     )
     structlog.configure(
@@ -55,3 +60,9 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     logging.basicConfig(handlers=[handler], level=threshold, force=True)
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+
+
+def _to_json(event: dict[str, Any], **_: object) -> str:
+    """One line. The quick encoder leaves characters as they are, of which some would steer a terminal."""
+    line = _encode(event)
+    return line.decode() if line.isascii() and b"\x7f" not in line else json.dumps(event, default=repr)

@@ -9,6 +9,7 @@ https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -134,6 +135,10 @@ STATEMENT_SECONDS = _histogram(
     kind=STATEMENT_KINDS,
     outcome=("ok", "error"),
 )
+STATEMENTS = {
+    (kind, outcome): STATEMENT_SECONDS.labels(kind, outcome) for kind in STATEMENT_KINDS for outcome in ("ok", "error")
+}
+"""The same by kind and outcome, looked up once."""
 DATABASE_ERRORS = _counter(
     "db_errors_total", "Errors of PostgreSQL, by their SQLSTATE's class.", sqlstate_class=SQLSTATE_CLASSES
 )
@@ -159,12 +164,16 @@ REFUSED_REQUESTS = _counter(
 )
 
 
+@cache
+def of_calls(tool: str, action: str) -> tuple[Histogram, dict[str, Counter]]:
+    """The durations of one tool's action, and its calls by their outcome."""
+    return CALL_SECONDS.labels(tool, action), {each: CALLS.labels(tool, action, each) for each in OUTCOMES}
+
+
 def expect_calls(tool: str, actions: Iterable[str]) -> None:
     """Put a tool's calls at 0: all its actions, and `other` for what is none of them."""
     for action in (*actions, OTHER):
-        CALL_SECONDS.labels(tool, action)
-        for outcome in OUTCOMES:
-            CALLS.labels(tool, action, outcome)
+        of_calls(tool, action)
 
 
 def sample_values() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

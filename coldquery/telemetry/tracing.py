@@ -1,7 +1,8 @@
 """Spans, by OpenTelemetry's API: a call, what it waited for, and the statements that ran for its sake.
 
-They cost nothing until a provider is there: `start` installs one that exports, and whoever uses the gateway as a
-library may have installed another. Names and attributes are those of the conventions for MCP and for databases.
+They cost nothing as long as no provider is there: `start` installs one that exports, and whoever uses the gateway as a
+library may have installed another before the server is built. Names and attributes are those of the conventions for MCP
+and for databases.
 https://opentelemetry.io/docs/specs/semconv/database/postgresql/
 """
 
@@ -18,6 +19,7 @@ from coldquery.errors import StartError
 
 _NAME = "coldquery"
 _tracer = trace.get_tracer(_NAME)
+_wanted = False
 
 
 def start(version: str) -> None:
@@ -39,6 +41,13 @@ def start(version: str) -> None:
     provider = TracerProvider(resource=Resource.create({"service.name": _NAME, "service.version": version}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+    look()
+
+
+def look() -> None:
+    """See whether anybody wants spans. Asked at each call it would take longer than all the rest of its telemetry."""
+    global _wanted  # noqa: PLW0603 - the provider is one for the process, too
+    _wanted = not isinstance(trace.get_tracer_provider(), ProxyTracerProvider | NoOpTracerProvider)
 
 
 def trace_id() -> str | None:
@@ -48,8 +57,8 @@ def trace_id() -> str | None:
 
 
 def begin_call(tool: str, action: str) -> Trace | None:
-    """Begin the span of a tool call, below whatever span is current; None as long as nobody wants spans."""
-    if isinstance(trace.get_tracer_provider(), ProxyTracerProvider | NoOpTracerProvider):
+    """Begin the span of a tool call, below whatever span is current; None if nobody wants spans."""
+    if not _wanted:
         return None
     span = _tracer.start_span(
         f"{tool} {action}",

@@ -222,3 +222,22 @@ async def test_the_health_pages_answer(gateway: RunningGateway, page: str, key: 
         response = await http.get(f"{gateway.base}/{page}")
     assert response.status_code == 200
     assert response.json()[key] == "ok"
+
+
+async def test_space_around_a_headers_value_is_not_part_of_it(gateway: RunningGateway) -> None:
+    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
+    params = {"name": "pg_query", "arguments": {"action": "read", "sql": "SELECT 1"}, "_meta": meta}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+    host, port = gateway.base.removeprefix("http://").split(":")
+    head = (
+        f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+        "Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\n"
+        "Mcp-Method: tools/call\r\nMcp-Name: \t pg_query \t \r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(head.encode() + body)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+    finally:
+        writer.close()
