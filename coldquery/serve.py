@@ -9,15 +9,11 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import override
 
 import structlog
-import uvicorn
-from starlette.applications import Starlette
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from coldquery import banner
 from coldquery.control.server import serve_control
@@ -32,6 +28,7 @@ from coldquery.telemetry.sinks import AuditFile, StandardOutput
 from coldquery.web.health import health_routes
 from coldquery.web.metrics import METRICS_PATH, metrics_route
 from coldquery.web.refusals import NoteRefusals
+from coldquery.web.serving import listen, listen_for_pages, serve_pages, server, url_host
 
 MCP_PATH = "/mcp"
 # A handshake-era client that went away without a word is forgotten after so long.
@@ -51,8 +48,8 @@ async def serve(load: Callable[[], Loaded]) -> None:
     """
     loaded = load()
     settings = loaded.settings
-    listener = _listen(settings.host, settings.port, "port") if settings.transport == "http" else None
-    pages = _listen_for_pages(settings.metrics_address)
+    listener = listen(settings.host, settings.port, "port") if settings.transport == "http" else None
+    pages = listen_for_pages(settings.metrics_address)
     audit = _open_audit(settings)
     if settings.tracing:
         tracing.start(version("coldquery"))
@@ -64,7 +61,7 @@ async def serve(load: Callable[[], Loaded]) -> None:
 
         gateway = Gateway(settings, *targets(settings), tag=tag, audit=audit, revive=database.revive)
         # These outlive the sessions, so that an operator can see what holds up a drain.
-        async with serve_control(gateway), _serve_pages(gateway, pages) as metrics, gateway:
+        async with serve_control(gateway), serve_pages(gateway, pages) as metrics, gateway:
             stop = _on_signals(gateway, lambda: _reload(gateway, load, targets))
             if listener is None:
                 await _serve_stdio(gateway, loaded, database, stop, metrics=metrics)
@@ -96,27 +93,21 @@ async def _serve_http(
     app.router.routes.extend(health_routes(gateway))
     if metrics is None:
         app.router.routes.append(metrics_route(gateway))
-    server = _Server(
-        uvicorn.Config(
-            NoteRefusals(app, gateway.audit),
-            http=_Protocol,
-            ws="none",
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            timeout_graceful_shutdown=max(1, round(settings.drain_timeout_s)),
-        )
+    serving_mcp = server(
+        NoteRefusals(app, gateway.audit),
+        lifespan="on",
+        timeout_graceful_shutdown=max(1, round(settings.drain_timeout_s)),
     )
     _freeze()
     port = listener.getsockname()[1]
-    url = f"http://{_url_host(settings.host)}:{port}"
+    url = f"http://{url_host(settings.host)}:{port}"
     metrics = metrics or url + METRICS_PATH
     banner.show(loaded, gateway, database.place, url=url + MCP_PATH, health=url + "/health", metrics=metrics)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving = asyncio.create_task(serving_mcp.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    server.should_exit = True
+    serving_mcp.should_exit = True
     await serving
 
 
@@ -140,66 +131,9 @@ async def _serve_stdio(
         await serving
 
 
-@contextlib.asynccontextmanager
-async def _serve_pages(gateway: Gateway, listener: socket.socket | None) -> AsyncIterator[str | None]:
-    """Serve what is for the operator alone on an address of its own, if there is one: the metrics' URL is yielded."""
-    if listener is None:
-        yield None
-        return
-    app = Starlette(routes=[*health_routes(gateway), metrics_route(gateway)])
-    server = _Server(uvicorn.Config(app, ws="none", lifespan="off", access_log=False, log_config=None))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    host, port, *_ = listener.getsockname()
-    try:
-        yield f"http://{_url_host(host)}:{port}{METRICS_PATH}"
-    finally:
-        server.should_exit = True
-        await serving
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's, but without the space that the parser leaves at the end of a header's value.
-
-    Source: https://www.rfc-editor.org/rfc/rfc9110#section-5.5
-    """
-
-    @override
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value.strip(b" \t"))
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, but the signals are ours: it would end the process before our teardown has run."""
-
-    @override
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def _import_adapter() -> None:
     """The slowest import, done while the embedded server starts."""
     import coldquery.mcp.server  # noqa: F401, PLC0415
-
-
-def _listen(host: str, port: int, setting: str) -> socket.socket:
-    """The listening socket, opened before anything else so that a port in use is told at once."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        flag = setting.replace("_", "-")
-        raise StartError(
-            f"Can't listen on {host} port {port}: {error.strerror or error}.",
-            next=f"Stop what uses the port, or choose another with --{flag} (0 takes any free one).",
-        ) from None
-
-
-def _listen_for_pages(address: str | None) -> socket.socket | None:
-    if address is None:
-        return None
-    host, _, port = address.rpartition(":")
-    return _listen(host.strip("[]"), int(port), "metrics_address")
 
 
 def _open_audit(settings: Settings) -> Audit:
@@ -255,7 +189,3 @@ def _freeze() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-
-
-def _url_host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -232,18 +232,13 @@ class HeldTransaction:
         Raises:
             Refusal: PostgreSQL refused to commit, or `commit_unknown`.
         """
-        outcome, xid = "refused", None
+        # Cut off in the middle of it, `close` finds out, and tells.
         try:
             ended = await self._commit(timeout_s)
-            outcome, xid = ended.outcome.value, ended.xid
-        except Refusal as refused:
-            if refused.code is Code.COMMIT_UNKNOWN:
-                outcome = Outcome.UNKNOWN.value
+        except Refusal:
+            await self._tell_of_commit()
             raise
-        finally:
-            COMMITTED.labels(outcome).inc()
-            self._note("commit", outcome=outcome, xid=xid)
-            await self._audit.settle()
+        await self._tell_of_commit()
         return ended
 
     async def _commit(self, timeout_s: float) -> Ended:
@@ -289,7 +284,10 @@ class HeldTransaction:
         connection = self.connection
         try:
             if self._committing is not None:
-                await self._resolve(self._committing, timeout_s)
+                try:
+                    await self._resolve(self._committing, timeout_s)
+                finally:
+                    await self._tell_of_commit()
             elif not connection.is_closed():
                 if connection.is_in_transaction():
                     await connection.control("ROLLBACK", _CLOSE_TIMEOUT_S)
@@ -329,6 +327,14 @@ class HeldTransaction:
                 next=f"Before you repeat anything, ask with pg_query read: SELECT pg_xact_status('{xid}'::xid8).",
             )
         return self.state
+
+    async def _tell_of_commit(self) -> None:
+        """Count what became of a COMMIT, and have it in the audit before anybody hears of it."""
+        state = self.state
+        outcome, xid = (state.outcome.value, state.xid) if isinstance(state, Ended) else ("refused", None)
+        COMMITTED.labels(outcome).inc()
+        self._note("commit", outcome=outcome, xid=xid)
+        await self._audit.settle()
 
     def _note(self, event: str, **fields: Any) -> None:
         self._audit.note(event, self.connection.call, session=self._session, **fields)

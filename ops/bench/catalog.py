@@ -56,6 +56,9 @@ CALLS: dict[str, dict[str, Any]] = {
     f"pg_schema list, names of {TABLES:,} tables": {
         "action": "list", "target": "table", "schema": "crowd", "detail": "names", "limit": 2000
     },
+    f"pg_schema list, summaries of {TABLES:,} tables": {
+        "action": "list", "target": "table", "schema": "crowd", "limit": 2000
+    },
     f"pg_schema list, a page of 50 of {TABLES:,}": {"action": "list", "target": "table", "schema": "crowd"},
     f"pg_schema list, 50 of {TABLES:,} with sizes": {
         "action": "list", "target": "table", "schema": "crowd", "include_sizes": True

@@ -75,6 +75,11 @@ async def test_in_a_session_a_change_is_a_part_of_the_transaction(agent: Agent) 
     assert made["session"]["state"] == "idle in transaction"
     assert await columns(agent, "draft", **inside) == ["i", "j"]
     assert "error" in await agent.call("pg_schema", action="describe", name="draft")
+    index = {"action": "create", "target": "index", "table": "draft", "columns": [{"name": "i"}]}
+    refused = (await agent.call("pg_schema", **index, concurrently=True, **inside))["error"]
+    assert refused["code"] == "statement_not_allowed"
+    made = await agent.call("pg_schema", **index, **inside)
+    assert (made["command"], made["session"]["state"]) == ("CREATE INDEX", "idle in transaction")
     await agent.tx("rollback")
     assert "error" in await agent.call("pg_schema", action="describe", name="draft")
 
