@@ -15,8 +15,10 @@ import asyncpg
 import pytest
 
 from coldquery.postgres.embedded import DATABASE, OWNER, READER, SUPERUSER, EmbeddedPostgres, Endpoint
+from coldquery.telemetry.metrics import sample_values
 
 TEMPLATE = "test_template"
+MAX_SERIES = 1_200
 _numbers = itertools.count(1)
 
 
@@ -47,6 +49,13 @@ def pg_bin() -> Path | None:
     """PostgreSQL's programs, where the run is to be against others than the first that are found."""
     named = os.environ.get("COLDQUERY_TEST_PG_BIN")
     return Path(named) if named else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _bounded_series() -> Iterator[None]:
+    """Whatever a whole run's traffic is, it makes no more series than a scrape may have."""
+    yield
+    assert len(sample_values()) <= MAX_SERIES
 
 
 @pytest.fixture

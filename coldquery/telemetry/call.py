@@ -16,7 +16,7 @@ import structlog
 
 from coldquery.errors import Code
 from coldquery.telemetry import tracing
-from coldquery.telemetry.metrics import DENIALS, DENIED, STATEMENTS, of_calls
+from coldquery.telemetry.metrics import DENIALS, DENIED, IN_FLIGHT, STATEMENTS, of_calls
 from coldquery.telemetry.tracing import Trace
 
 CURRENT: ContextVar[Call | None] = ContextVar("coldquery_call", default=None)
@@ -64,6 +64,7 @@ class Call:
     _began: float = field(default_factory=time.perf_counter, init=False)
 
     def __post_init__(self) -> None:
+        IN_FLIGHT.inc()
         self._trace = tracing.begin_call(self.tool, self.action)
 
     def waited(self, what: str, seconds: float) -> None:
@@ -102,6 +103,7 @@ class Call:
             outcome: `ok`, or a code of the catalogue.
         """
         took_s = time.perf_counter() - self._began
+        IN_FLIGHT.dec()
         durations, calls = of_calls(self.tool, self.action)
         durations.observe(took_s)
         calls[_OUTCOMES.get(outcome, "error")].inc()

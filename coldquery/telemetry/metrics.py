@@ -16,6 +16,7 @@ from typing import Any
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     ProcessCollector,
@@ -88,6 +89,7 @@ CALL_SECONDS: Histogram = Histogram(
     buckets=_CALL_BUCKETS,
     registry=REGISTRY,
 )
+IN_FLIGHT = Gauge("coldquery_calls_in_flight", "Tool calls that are under way.", registry=REGISTRY)
 DENIED = _counter("denials_total", "Calls that were denied for what they would do.", reason=DENIALS)
 RESULT_ROWS = _histogram(
     "result_rows", "Rows of an answer.", (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)

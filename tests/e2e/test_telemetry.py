@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 import sys
@@ -15,6 +16,7 @@ import httpx2
 import pytest
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.conftest import TestDatabase
 from tests.e2e.conftest import COLDQUERY, RunningGateway, clean_environment, run_gateway
@@ -261,3 +263,40 @@ async def test_the_audit_goes_to_standard_output_for_who_collects_it(ledger: Tes
         process.terminate()
         out, _ = await process.communicate()
     assert [json.loads(line)["event"] for line in out.splitlines()] == ["statement", "commit"]
+
+
+async def test_spans_are_exported_and_continue_the_clients_trace(ledger: TestDatabase) -> None:
+    spans: list[Any] = []
+
+    async def collect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        (length,) = (int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
+        body = await reader.readexactly(length)
+        body = gzip.decompress(body) if "content-encoding: gzip" in head else body
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            spans.extend(span for scope in resource.scope_spans for span in scope.spans)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    collector = await asyncio.start_server(collect, "127.0.0.1", 0)
+    port = collector.sockets[0].getsockname()[1]
+    env = environment(
+        ledger,
+        COLDQUERY_LOG_STATEMENTS="true",
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
+        OTEL_BSP_SCHEDULE_DELAY="100",
+    )
+    async with collector, run_gateway("--tracing", env=env) as gateway, Client(gateway.url) as client:
+        arguments = {"action": "read", "sql": "SELECT 'canary-literal'"}
+        await client.call_tool("pg_query", arguments, meta={"traceparent": TRACEPARENT})
+        await gateway.stop()
+    ours = {span.name: span for span in spans if span.trace_id.hex() == TRACE}
+    assert {"tools/call pg_query", "pg_query read", "wait for connection", "read"} <= set(ours)
+    call, statement = ours["pg_query read"], ours["read"]
+    assert call.parent_span_id == ours["tools/call pg_query"].span_id
+    assert statement.parent_span_id == call.span_id
+    assert call.start_time_unix_nano <= statement.start_time_unix_nano <= statement.end_time_unix_nano
+    text = next(each.value.string_value for each in statement.attributes if each.key == "db.query.text")
+    assert text == "SELECT ?"
+    assert (await gateway.event("call"))["request"] == TRACE

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import asyncpg
@@ -31,6 +33,7 @@ from tests.conftest import TestDatabase
 from tests.integration.sessions.asking import LIMITS
 
 CALLER = Caller("ada")
+DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
 @pytest.fixture
@@ -233,3 +236,10 @@ async def test_the_series_of_a_server_with_all_its_tools_are_bounded(gateway: Ga
     series = page(gateway)
     assert len(series) <= 1_200
     assert len([each for each in series if each.startswith("coldquery_calls_total")]) > 150
+
+
+async def test_the_documentation_tells_of_every_metric(gateway: Gateway) -> None:
+    told = DOCS.read_text()
+    for name in page(gateway):
+        family = re.sub(r"(_bucket|_sum|_count|_created)?(\{.*)?$", "", name)
+        assert family.startswith(("process_", "python_")) or f"`{family}`" in told, family
