@@ -39,7 +39,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 def _ask(host: str, port: str, page: str) -> tuple[str, str]:
     with socket.create_connection((host, int(port)), TIMEOUT_S) as connection:
-        connection.sendall(f"GET {page} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+        name = f"[{host}]" if ":" in host else host
+        connection.sendall(f"GET {page} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode())
         with connection.makefile("rb") as answer:
             head, _, body = answer.read(LONGEST_ANSWER_BYTES).decode(errors="replace").partition("\r\n\r\n")
     return head.split(" ", 2)[1], body

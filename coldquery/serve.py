@@ -139,8 +139,10 @@ def _import_adapter() -> None:
 def _open_audit(settings: Settings) -> Audit:
     if settings.audit is None:
         return NO_AUDIT
-    sink: Sink = StandardOutput()
-    if settings.audit != "stdout":
+    sink: Sink
+    if settings.audit == "stdout":
+        sink = StandardOutput()
+    else:
         path = Path(settings.audit).expanduser().absolute()
         sink = AuditFile(path, settings.audit_max_bytes, settings.audit_keep)
     return Audit(sink, refuse=settings.audit_failure == "refuse")

@@ -6,8 +6,10 @@ end transactions by itself (CALL, DO), runs alone, as it would in psql.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.answer import Limits, Result
@@ -87,6 +89,7 @@ class Write:
             self._committing = True
             ended = await held.commit(self.bounds.commit_timeout_s)
         except Refusal as error:
+            held.give_up()
             if error.code is Code.CONNECTION_LOST:
                 raise _nothing_kept(error.message) from None
             raise
@@ -135,26 +138,34 @@ class LoneWrite:
 
     async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Result:
         """Run the statement."""
-        if not wanted():
-            raise Refusal(Code.CANCELLED, "The call was cancelled before the statement ran.")
-        sql, call = self.operation.sql, connection.call
-        told = digest(sql) if self.audit.on else {}
+        _require(wanted)
+        call = connection.call
+        told = digest(self.operation.sql) if self.audit.on else {}
         # What it commits, and when, nobody can know, so that there must be a line of it before.
         self.audit.note("statement", call, **told, outcome="begins")
-        await self.audit.secure()
-        outcome: str = Code.INTERNAL
+        end: dict[str, Any] = {"outcome": Code.INTERNAL}
+        began: float | None = None
         try:
-            result = await connection.run(sql, self.operation.params, self.limits, cached=False)
-            outcome = "ok"
-        except DRIVER_ERRORS as error:
-            refused = _unsure(connection.refusal(error, sql, self.timeout_ms))
-            outcome = refused.code
-            raise refused from None
+            await self.audit.secure()
+            _require(wanted)
+            began = time.perf_counter()
+            result = await self._run(connection)
+            end = {"outcome": "ok", "rows": result.row_count}
+        except Refusal as refused:
+            end = {"outcome": refused.code, "sqlstate": refused.cause.sqlstate}
+            raise
         finally:
-            took_ms = round(connection.took_s * 1000, 2)
-            self.audit.note("statement", call, **told, outcome=outcome, duration_ms=took_ms)
+            took_ms = None if began is None else round((time.perf_counter() - began) * 1000, 2)
+            self.audit.note("statement", call, **told, **end, duration_ms=took_ms)
             await self.audit.settle()
         return result
+
+    async def _run(self, connection: Connection) -> Result:
+        sql = self.operation.sql
+        try:
+            return await connection.run(sql, self.operation.params, self.limits, cached=False)
+        except DRIVER_ERRORS as error:
+            raise _unsure(connection.refusal(error, sql, self.timeout_ms)) from None
 
     async def clean(self, connection: Connection) -> bool:
         """Forget everything, as after any write."""
@@ -168,6 +179,11 @@ async def _forget(connection: Connection, target: Target) -> None:
     await connection.execute("DISCARD ALL")
     connection.forget_statements()
     await target.configure(connection)
+
+
+def _require(wanted: Callable[[], bool]) -> None:
+    if not wanted():
+        raise Refusal(Code.CANCELLED, "The call was cancelled before the statement ran.")
 
 
 def _nothing_kept(message: str) -> Refusal:

@@ -260,8 +260,8 @@ class Pool:
         try:
             return await generation.pool.acquire(timeout=self._acquire_timeout_s)
         except TimeoutError:
-            POOL_TIMEOUTS.labels(self._name).inc()
             if generation.lent >= (size := generation.pool.get_max_size()):
+                POOL_TIMEOUTS.labels(self._name).inc()
                 raise Refusal(
                     Code.POOL_EXHAUSTED,
                     f"None of the {size} connections for this came free within {self._acquire_timeout_s:g} s.",

@@ -26,6 +26,7 @@ from coldquery.sessions.replies import Outcome
 from coldquery.sessions.spares import Spares
 from coldquery.sessions.transaction import Done, Ended, Error, Event, NotSent, Open, State, after
 from coldquery.telemetry.audit import NO_AUDIT, Audit
+from coldquery.telemetry.call import Call
 from coldquery.telemetry.metrics import COMMITTED, RESOLVED
 
 # In a subtransaction nothing leads back to read-write (25001), whatever the transaction round it has written.
@@ -83,6 +84,10 @@ class HeldTransaction:
         self.target = target
         self._statement_timeout_ms: int | None = limits.statement_timeout_ms
         self._committing: str | None = None
+        self._sent_commit = False
+        self._committer: Call | None = None
+        # So many statements were told to the audit as done.
+        self._told_as_done = 0
         self._read_only = read_only
         self._has_snapshot = False
         self._may_have_written = False
@@ -134,7 +139,9 @@ class HeldTransaction:
 
     # Statements.
 
-    async def run(self, sql: str, params: Sequence[Any], limits: Limits, *, writes: bool) -> Result:
+    async def run(
+        self, sql: str, params: Sequence[Any], limits: Limits, *, writes: bool, undone: bool = False
+    ) -> Result:
         """One statement of a caller's; see `Connection.run`.
 
         Args:
@@ -142,6 +149,7 @@ class HeldTransaction:
             params: its parameters.
             limits: of the answer.
             writes: it may, and what it does is not undone at once: then it runs to its end, whatever the limits.
+            undone: it may write, and all that it does is undone at once.
 
         Raises:
             Refusal: it failed; `state` tells what that means for the transaction.
@@ -153,10 +161,10 @@ class HeldTransaction:
             result = await connection.run(sql, params, limits, cached=False, complete=writes)
         except DRIVER_ERRORS as error:
             refused = await self._failed(error, sql)
-            if writes:
+            if writes or undone:
                 self._note_statement(sql, None, refused)
             raise refused from None
-        if writes:
+        if writes or undone:
             self._note_statement(sql, result, None)
         if not connection.is_in_transaction():
             # No statement that the policy lets through does that. If one did, its word is all there is to go by.
@@ -208,7 +216,7 @@ class HeldTransaction:
             timeout_ms: the time limit in the block.
             undo: in any case.
         """
-        before, before_ms = self.state, self._statement_timeout_ms
+        before, before_ms, told = self.state, self._statement_timeout_ms, self._told_as_done
         wanted_ms = timeout_ms or self._limits.statement_timeout_ms
         limit = () if wanted_ms == before_ms else (_limit(wanted_ms),)
         # A snapshot first taken in a read-only frame would make PostgreSQL believe that a serializable transaction
@@ -221,6 +229,8 @@ class HeldTransaction:
             yield
         except Refusal:
             await self._close_frame(before, before_ms, undo=True)
+            if self._told_as_done > told and not undo and not isinstance(self.state, Ended):
+                self._note("rollback_to")
             raise
         await self._close_frame(before, before_ms, undo=undo)
 
@@ -232,11 +242,17 @@ class HeldTransaction:
         Raises:
             Refusal: PostgreSQL refused to commit, or `commit_unknown`.
         """
-        # Cut off in the middle of it, `close` finds out, and tells.
+        self._committer = self.connection.call
         try:
             ended = await self._commit(timeout_s)
-        except Refusal:
-            await self._tell_of_commit()
+        except Refusal as refused:
+            if self._sent_commit:
+                await self._tell_of_commit(refused)
+            raise
+        except asyncio.CancelledError:
+            # Cut off in the middle of COMMIT, `close` finds out, and tells; while finding out, nobody else will.
+            if self._sent_commit and isinstance(self.state, Ended):
+                self._note_commit()
             raise
         await self._tell_of_commit()
         return ended
@@ -255,6 +271,7 @@ class HeldTransaction:
             raise Refusal(Code.READ_ONLY, message)
         # Half of the time to commit, half to find out: should the answer be lost, the caller is told the truth in time.
         self._committing = xid
+        self._sent_commit = True
         try:
             tag = await self.connection.control("COMMIT", timeout_s / 2)
         except DRIVER_ERRORS as error:
@@ -278,6 +295,11 @@ class HeldTransaction:
         self.state = Ended(Outcome.ROLLED_BACK)
         self._note("rollback")
         return self.state
+
+    def give_up(self) -> None:
+        """Tell that what was done in it is undone: whoever lent the connection rolls back what was not committed."""
+        if not self._sent_commit:
+            self._note("rollback")
 
     async def close(self, timeout_s: float) -> None:
         """Roll back what is open and close the connection; cut off in the middle of a COMMIT, find out about that."""
@@ -328,18 +350,26 @@ class HeldTransaction:
             )
         return self.state
 
-    async def _tell_of_commit(self) -> None:
+    async def _tell_of_commit(self, refused: Refusal | None = None) -> None:
         """Count what became of a COMMIT, and have it in the audit before anybody hears of it."""
+        self._note_commit(refused)
+        await self._audit.settle()
+
+    def _note_commit(self, refused: Refusal | None = None) -> None:
         state = self.state
         outcome, xid = (state.outcome.value, state.xid) if isinstance(state, Ended) else ("refused", None)
+        if refused is not None and refused.code is not Code.COMMIT_UNKNOWN:
+            outcome = "refused"
+        sqlstate = None if refused is None else refused.cause.sqlstate
         COMMITTED.labels(outcome).inc()
-        self._note("commit", outcome=outcome, xid=xid)
-        await self._audit.settle()
+        told = {"session": self._session, "outcome": outcome, "xid": xid, "sqlstate": sqlstate}
+        self._audit.note("commit", self._committer, **told)
 
     def _note(self, event: str, **fields: Any) -> None:
         self._audit.note(event, self.connection.call, session=self._session, **fields)
 
     def _note_statement(self, sql: str, result: Result | None, refused: Refusal | None) -> None:
+        self._told_as_done += refused is None
         if self._audit.on:
             self._note(
                 "statement",

@@ -271,7 +271,7 @@ class SessionActor(Actor[Command, Reply]):
         return await self._run(query.sql, query)
 
     async def _explain(self, explain: Explain) -> Result:
-        writes = explain.analyze and understand(explain.sql).may_write
+        writes = _executes_a_write(explain)
         check_explained(explain.sql, read_only=not writes)
         settings = () if writes else (READ_ONLY,)
         async with self._transaction.frame(*settings, timeout_ms=explain.timeout_ms, undo=True):
@@ -290,7 +290,8 @@ class SessionActor(Actor[Command, Reply]):
     def _run(self, sql: str, asked: Query | Explain) -> Awaitable[Result]:
         self._require_wanted()
         writes = isinstance(asked, Query) and asked.access == "write"
-        return self._transaction.run(sql, asked.params, asked.limits, writes=writes)
+        undone = isinstance(asked, Explain) and _executes_a_write(asked)
+        return self._transaction.run(sql, asked.params, asked.limits, writes=writes, undone=undone)
 
     async def _commit(self) -> Ended:
         await self._audit.secure()
@@ -365,3 +366,7 @@ class SessionActor(Actor[Command, Reply]):
             self.end(self.ref.reason or CONNECTION_LOST)
         else:
             self.end(REASON_OF[state.outcome])
+
+
+def _executes_a_write(explain: Explain) -> bool:
+    return explain.analyze and understand(explain.sql).may_write

@@ -7,8 +7,11 @@ on the disk. Where lines can't be written, they are kept and tried again; with `
 from __future__ import annotations
 
 import asyncio
+import queue
+import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -61,7 +64,7 @@ class Audit:
         self._lost = 0
         self._unsynced = False
         self._failing = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
+        self._thread = _Thread()
         self._turn = asyncio.Lock()
         # The write that is under way, with how many lines it holds, and how many lost ones it tells of.
         self._writing: tuple[asyncio.Future[None], int, int] | None = None
@@ -124,11 +127,14 @@ class Audit:
                 await self._flush(SECURE_TIMEOUT_S, sync=False)
 
     async def close(self) -> None:
-        """Write what is left."""
+        """Write what is left. What is noted later is lost."""
         await self.settle()
-        self._thread.shutdown(wait=False)
+        if self._lines:
+            _log.error("audit_lines_lost", lines=len(self._lines) + self._lost)
         if self._sink is not None and self._writing is None:
             self._sink.close()
+        self._sink = None
+        self._thread.stop()
 
     async def _flush(self, timeout_s: float, *, sync: bool) -> bool:
         """Whether everything that had been noted when this began is written. Many who wait share one write."""
@@ -139,7 +145,7 @@ class Audit:
                 if self._lines or (sync and self._unsynced):
                     self._begin_to_write(sync=sync)
                     await self._written(sync=sync)
-        except (OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, what has been committed must be told
             AUDIT_FAILURES.inc()
             if not self._failing:
                 self._failing = True
@@ -155,8 +161,7 @@ class Audit:
         lines, lost = tuple(self._lines), self._lost
         told = _line({"time": _now(), "event": "lost", "lines": lost}) if lost else b""
         sink, data = self._sink, b"".join(lines) + told
-        writing = asyncio.get_running_loop().run_in_executor(self._thread, lambda: sink.append(data, sync=sync))
-        self._writing = writing, len(lines), lost
+        self._writing = self._thread.run(lambda: sink.append(data, sync=sync)), len(lines), lost
 
     async def _written(self, *, sync: bool) -> None:
         assert self._writing is not None  # noqa: S101 - whoever comes here has looked
@@ -164,7 +169,7 @@ class Audit:
         try:
             # A caller who leaves, or is out of time, leaves the write under way.
             await asyncio.shield(future)
-        except OSError:
+        except Exception:
             self._writing = None
             raise
         self._writing = None
@@ -173,6 +178,47 @@ class Audit:
         self._lost -= lost
         AUDIT_LINES.inc(count)
         self._unsynced = not sync
+
+
+class _Thread:
+    """A thread that does one thing after the other. Unlike an executor's, one that hangs does not hold up the exit."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._started = False
+
+    def run(self, work: Callable[[], None]) -> asyncio.Future[None]:
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._run, name="audit", daemon=True).start()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def do() -> None:
+            failure: Exception | None = None
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - it is the caller's
+                failure = error
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(_finish, done, failure)
+
+        self._work.put(do)
+        return done
+
+    def stop(self) -> None:
+        self._work.put(None)
+
+    def _run(self) -> None:
+        while (do := self._work.get()) is not None:
+            do()
+
+
+def _finish(done: asyncio.Future[None], failure: Exception | None) -> None:
+    if failure is None:
+        done.set_result(None)
+    else:
+        done.set_exception(failure)
 
 
 def _now() -> str:

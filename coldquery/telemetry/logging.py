@@ -7,7 +7,9 @@ same way in the same form.
 import json
 import logging
 import sys
-from typing import Any, Literal
+from collections.abc import MutableMapping
+from contextlib import suppress
+from typing import Any, Literal, TextIO
 
 import msgspec
 import structlog
@@ -37,7 +39,12 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     # Tracebacks without local variables: those hold parameters, rows and passwords.
     rendering: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        [
+            _show_controls,
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
         if console
         else [
             structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
@@ -47,7 +54,7 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=_Unfailing(sys.stderr)),  # type: ignore[arg-type]  # all it uses
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -60,6 +67,29 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     logging.basicConfig(handlers=[handler], level=threshold, force=True)
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+
+
+class _Unfailing:
+    """A stream for logs: what it can't take (its reader is gone, its disk is full) is lost, and no call fails by it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+def _show_controls(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Make characters visible that would steer a terminal, or forge a line: callers choose some of the texts."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[name] = "".join(each if each.isprintable() else repr(each)[1:-1] for each in value)
+    return event
 
 
 def _to_json(event: dict[str, Any], **_: object) -> str:

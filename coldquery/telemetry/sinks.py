@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from coldquery.errors import StartError
@@ -50,26 +52,39 @@ class AuditFile:
             size = 0
         try:
             _write(self._file, data)
+            if sync and self._is_regular():
+                os.fsync(self._file)
         except OSError:
-            # No half of a line stays, for the whole one comes again.
+            # Nothing of it stays, and no half of a line, for all of it comes again.
             if self._is_regular():
                 os.ftruncate(self._file, size)
             raise
-        if sync and self._is_regular():
-            os.fsync(self._file)
 
     def close(self) -> None:
         """See `Sink`."""
         os.close(self._file)
 
     def _open(self) -> int:
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Not to be kept waiting here by a pipe that nobody reads.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        file = os.open(self._path, flags, 0o600)
         try:
+            os.set_blocking(file, True)
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(file)
             raise
+        self._sync_name()
         return file
+
+    def _sync_name(self) -> None:
+        """See to it that a new file is found under its name after a power cut."""
+        with suppress(OSError):  # a directory that may not be read, or a file system that has no such thing
+            directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
 
     def _reopen(self) -> None:
         fresh = self._open()
@@ -102,11 +117,23 @@ class AuditFile:
 
 
 class StandardOutput:
-    """Standard output, for whoever collects it."""
+    """Standard output, for whoever collects it.
+
+    Raises:
+        StartError: it is closed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self._file = sys.__stdout__.fileno()  # type: ignore[union-attr]  # None where it is closed
+        except (AttributeError, ValueError, OSError):
+            raise StartError(
+                "The audit can't be written to standard output, which is closed.", next="Open it, or name a file."
+            ) from None
 
     def append(self, data: bytes, *, sync: bool) -> None:  # noqa: ARG002 - nothing there to sync
         """See `Sink`."""
-        _write(sys.stdout.fileno(), data)
+        _write(self._file, data)
 
     def close(self) -> None:
         """See `Sink`. It is not ours to close."""
@@ -115,4 +142,10 @@ class StandardOutput:
 def _write(file: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
-        left = left[os.write(file, left) :]
+        try:
+            left = left[os.write(file, left) :]
+        except BlockingIOError:
+            # Somebody at the other end of standard output has made it so. A half line would not be taken back.
+            room = select.poll()
+            room.register(file, select.POLLOUT)
+            room.poll()

@@ -61,7 +61,8 @@ async def serve_pages(gateway: Gateway, listener: socket.socket | None) -> Async
         yield None
         return
     app = Starlette(routes=[*health_routes(gateway), metrics_route(gateway)])
-    pages = server(app, lifespan="off")
+    # Somebody who asks and does not read the answer must not hold up the exit.
+    pages = server(app, lifespan="off", timeout_graceful_shutdown=1)
     serving = asyncio.create_task(pages.serve(sockets=[listener]))
     host, port, *_ = listener.getsockname()
     try:

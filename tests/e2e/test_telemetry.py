@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
+import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -300,3 +302,61 @@ async def test_spans_are_exported_and_continue_the_clients_trace(ledger: TestDat
     text = next(each.value.string_value for each in statement.attributes if each.key == "db.query.text")
     assert text == "SELECT ?"
     assert (await gateway.event("call"))["request"] == TRACE
+
+
+async def test_logs_that_nobody_takes_fail_no_call(ledger: TestDatabase) -> None:
+    async with run_gateway(env=environment(ledger)) as gateway:
+        gateway.process._transport.get_pipe_transport(2).close()  # type: ignore[attr-defined]
+        async with Client(gateway.url) as client:
+            told = await client.call_tool(
+                "pg_query", {"action": "write", "sql": "DELETE FROM ledger", "autocommit": True}
+            )
+            assert json.loads(told.content[0].text)["outcome"] == "committed"
+            assert (await client.call_tool("pg_tx", {"action": "begin"})).data is not None
+        assert await gateway.stop() == 0
+
+
+async def test_who_asks_for_metrics_and_does_not_read_them_holds_up_no_exit(ledger: TestDatabase) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host, port = free.getsockname()
+    async with run_gateway("--metrics-address", f"{host}:{port}", env=environment(ledger)) as gateway:
+        with socket.socket() as idler:
+            idler.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            idler.connect((host, port))
+            idler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(3_000):
+                    idler.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.sleep(0.2)
+            async with asyncio.timeout(10):
+                assert await gateway.stop() == 0
+
+
+async def test_an_audit_that_nobody_reads_holds_up_no_exit(ledger: TestDatabase) -> None:
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x" * 4096)
+    os.set_blocking(write, True)
+    process = await asyncio.create_subprocess_exec(
+        *(COLDQUERY, "serve", "--port", "0", "--audit", "stdout"),
+        env=clean_environment(environment(ledger)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=write,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(write)
+    assert process.stderr is not None
+    async with asyncio.timeout(30):
+        async for line in process.stderr:
+            if (told := json.loads(line))["event"] == "serving":
+                break
+        async with Client(told["url"]) as client:
+            await client.call_tool("pg_tx", {"action": "begin"})
+        process.terminate()
+        said = await process.stderr.read()
+        assert await process.wait() == 0
+    assert b"audit_lines_lost" in said
+    os.close(read)

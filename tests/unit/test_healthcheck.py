@@ -15,13 +15,14 @@ AWAY = b'HTTP/1.1 503 Service Unavailable\r\n\r\n{"reason":"database: away"}'
 
 
 @asynccontextmanager
-async def server(pages: Mapping[str, bytes]) -> AsyncIterator[str]:
+async def server(pages: Mapping[str, bytes], host: str = "127.0.0.1") -> AsyncIterator[str]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
+        assert f"\r\nHost: {'[::1]' if ':' in host else host}:" in request.decode()
         writer.write(pages[request.decode().split()[1]])
         writer.close()
 
-    running = await asyncio.start_server(answer, "127.0.0.1", 0)
+    running = await asyncio.start_server(answer, host, 0)
     async with running:
         yield str(running.sockets[0].getsockname()[1])
 
@@ -41,6 +42,12 @@ async def test_it_finds_the_gateway_by_its_own_settings() -> None:
     async with server({"/readyz": OK}) as port:
         assert await check(COLDQUERY_HOST="0.0.0.0", COLDQUERY_PORT=port) == 0
         assert await check(COLDQUERY_METRICS_ADDRESS=f"0.0.0.0:{port}", COLDQUERY_PORT="1") == 0
+
+
+async def test_an_address_of_version_6_is_named_as_http_has_it() -> None:
+    async with server({"/readyz": OK}, "::1") as port:
+        assert await check(f"[::1]:{port}") == 0
+        assert await check(COLDQUERY_HOST="::", COLDQUERY_PORT=port) == 0
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "nonsense", "127.0.0.1:x"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any, Literal
@@ -11,8 +12,9 @@ import pytest
 
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Caller, Gateway
+from coldquery.postgres.connection import Connection
 from coldquery.postgres.target import Target
-from coldquery.sessions import Begin
+from coldquery.sessions import Begin, SessionLimits, held
 from coldquery.sessions.commands import (
     Batch,
     Command,
@@ -28,6 +30,7 @@ from coldquery.sessions.replies import Reply
 from coldquery.settings import Settings
 from coldquery.telemetry.audit import Audit
 from coldquery.telemetry.call import CURRENT, Call
+from coldquery.telemetry.metrics import COMMITS, sample_values
 from tests.conftest import TestDatabase
 from tests.integration.sessions.asking import LIMITS
 
@@ -97,6 +100,10 @@ async def commit(gateway: Gateway, session_id: str, how: str) -> None:
         case "batch":
             await ask(gateway, session_id, Batch(operations=(Operation(sql=insert),), limits=LIMITS))
             await ask(gateway, session_id, Commit())
+
+
+def committed(outcome: str) -> float:
+    return sample_values()["coldquery_commit_outcomes_total", (("outcome", outcome),)]
 
 
 async def events(gateway: Gateway, sink: Memory) -> list[dict[str, Any]]:
@@ -171,11 +178,143 @@ async def test_a_statement_that_runs_alone_has_its_line_before_it_begins(
         ("ddl", "begins"),
         ("ddl", "sql_error"),
     ]
+    assert lines[3]["sqlstate"] == "42703"
     sink.broken = True
     with pytest.raises(Refusal) as caught:
         await gateway.write("CREATE INDEX CONCURRENTLY i ON t (i)")
     assert caught.value.code is Code.AUDIT_UNAVAILABLE
     assert await observer.fetchval("SELECT to_regclass('i')") is None
+
+
+async def test_of_a_statement_that_runs_alone_a_parameter_too_many_is_told_as_what_it_is(
+    gateway: Gateway, sink: Memory
+) -> None:
+    with pytest.raises(Refusal) as caught:
+        await gateway.write("VACUUM t", ["hidden"])
+    assert caught.value.code is Code.INVALID_ARGUMENT
+    lines = await events(gateway, sink)
+    assert [line["outcome"] for line in lines] == ["begins", "invalid_argument"]
+
+
+async def test_a_statement_that_nobody_waits_for_any_more_does_not_run_alone(
+    gateway: Gateway, sink: Memory, observer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who leaves while the line before it is being written."""
+    securing, secured = asyncio.Event(), asyncio.Event()
+
+    async def secure() -> None:
+        securing.set()
+        await secured.wait()
+
+    monkeypatch.setattr(gateway.audit, "secure", secure)
+    call = asyncio.create_task(gateway.write("CREATE INDEX CONCURRENTLY i ON t (i)"))
+    await securing.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    secured.set()
+    while gateway.pools()[1].used:
+        await asyncio.sleep(0.01)
+    assert await observer.fetchval("SELECT to_regclass('i')") is None
+    assert [line["outcome"] for line in await events(gateway, sink)] == ["begins", "cancelled"]
+
+
+async def test_what_was_undone_while_the_transaction_went_on_is_told(
+    gateway: Gateway, sink: Memory, observer: Any
+) -> None:
+    echo = await gateway.begin(CALLER, Begin())
+    two = Operation(sql="INSERT INTO t VALUES (1)"), Operation(sql="INSERT INTO nothing VALUES (1)")
+    with pytest.raises(Refusal):
+        await ask(gateway, echo.id, Batch(operations=two, limits=LIMITS))
+    await ask(gateway, echo.id, Commit())
+    assert await observer.fetchval("SELECT count(*) FROM t") == 0
+    told = [(line["event"], line.get("outcome")) for line in await events(gateway, sink)]
+    assert told[1:5] == [
+        ("statement", "ok"),
+        ("statement", "sql_error"),
+        ("rollback_to", None),
+        ("commit", "committed"),
+    ]
+
+
+async def test_a_batch_that_failed_was_rolled_back(gateway: Gateway, sink: Memory) -> None:
+    with pytest.raises(Refusal):
+        await gateway.transact(
+            [Operation(sql="INSERT INTO t VALUES (1)"), Operation(sql="INSERT INTO nothing VALUES (1)")]
+        )
+    told = [(line["event"], line.get("outcome")) for line in await events(gateway, sink)]
+    assert told == [("statement", "ok"), ("statement", "sql_error"), ("rollback", None)]
+
+
+async def test_a_write_that_was_run_to_be_explained_is_told(gateway: Gateway, sink: Memory) -> None:
+    echo = await gateway.begin(CALLER, Begin())
+    await ask(gateway, echo.id, Explain(sql="INSERT INTO t VALUES (1, 'hidden')", analyze=True, limits=LIMITS))
+    await ask(gateway, echo.id, Explain(sql="INSERT INTO t VALUES (1, 'hidden')", limits=LIMITS))
+    await ask(gateway, echo.id, Explain(sql="SELECT 1", analyze=True, limits=LIMITS))
+    lines = [line for line in await events(gateway, sink) if line["event"] == "statement"]
+    assert [(line["kind"], line["outcome"]) for line in lines] == [("explain", "ok")]
+    assert lines[0]["statement"] == "EXPLAIN (FORMAT TEXT, ANALYZE) INSERT INTO t VALUES (?, …)"
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_a_commit_that_postgresql_refused_is_told_as_refused(
+    gateway: Gateway, sink: Memory, observer: Any, *, alone: bool
+) -> None:
+    await observer.execute("CREATE TABLE u (i int UNIQUE DEFERRABLE INITIALLY DEFERRED); GRANT ALL ON u TO PUBLIC")
+    sql, before = "INSERT INTO u VALUES (1), (1)", committed("refused")
+    echo = await gateway.begin(CALLER, Begin())
+    await ask(gateway, echo.id, query("SELECT 1" if alone else sql))
+    with pytest.raises(Refusal):
+        await (gateway.write(sql) if alone else ask(gateway, echo.id, Commit()))
+    (line,) = [line for line in await events(gateway, sink) if line["event"] == "commit"]
+    assert (line["outcome"], line["sqlstate"]) == ("refused", "23505")
+    assert committed("refused") - before == 1
+
+
+async def test_a_commit_that_was_not_sent_is_none(gateway: Gateway, sink: Memory, observer: Any) -> None:
+    echo = await gateway.begin(CALLER, Begin())
+    await ask(gateway, echo.id, query("INSERT INTO t VALUES (1)"))
+    before = [committed(each) for each in COMMITS]
+    await observer.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'coldquery_owner'")
+    with pytest.raises(Refusal):
+        await ask(gateway, echo.id, Commit())
+    while gateway.sessions():
+        await asyncio.sleep(0.01)
+    assert "commit" not in {line["event"] for line in await events(gateway, sink)}
+    assert [committed(each) for each in COMMITS] == before
+
+
+async def test_a_commit_cut_off_while_its_fate_is_looked_for_is_told(
+    database: TestDatabase, observer: object, sink: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control, looking = Connection.control, asyncio.Event()
+
+    async def lose_the_answer(self: Connection, sql: str, timeout_s: float) -> str:
+        tag = await control(self, sql, timeout_s)
+        if sql == "COMMIT":
+            raise ConnectionResetError
+        return tag
+
+    async def look_for_ever(*_: object) -> None:
+        looking.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Connection, "control", lose_the_answer)
+    monkeypatch.setattr(held, "settle", look_for_ever)
+    target, limits = Target(database.owner_dsn, "coldquery/test/1/x", 2), SessionLimits.of(Settings())
+    audit, before = Audit(sink), committed("unknown")
+    transaction = held.HeldTransaction(await target.connect(), limits, target, audit=audit, session="abcdefgh")
+    await transaction.connection.execute("BEGIN")
+    await transaction.run("INSERT INTO t VALUES (1)", (), LIMITS, writes=True)
+    committing = asyncio.create_task(transaction.commit(5))
+    await looking.wait()
+    committing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await committing
+    await transaction.close(1)
+    await audit.settle()
+    assert [(line["event"], line["outcome"]) for line in sink.lines] == [("statement", "ok"), ("commit", "unknown")]
+    assert committed("unknown") - before == 1
 
 
 async def test_only_to_be_warned_the_commit_goes_on(database: TestDatabase, observer: Any, sink: Memory) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -19,10 +20,12 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
-from coldquery.errors import Refusal
+from coldquery.errors import Code, Refusal
 from coldquery.gateway import Caller, Gateway
 from coldquery.mcp.server import build_server
+from coldquery.postgres.pool import Pool
 from coldquery.postgres.target import Target
+from coldquery.reads import Read
 from coldquery.sessions import Begin
 from coldquery.sessions.commands import Commit, Query, Rollback
 from coldquery.settings import Settings
@@ -152,6 +155,18 @@ async def test_the_page_comes_at_once_while_everything_is_busy(gateway: Gateway)
     for each in busy:
         each.cancel()
     await asyncio.gather(*busy, return_exceptions=True)
+
+
+async def test_a_database_that_does_not_answer_is_no_pool_that_is_too_small() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, counted() as found:
+        port = silent.getsockname()[1]
+        pool = Pool(Target(f"postgresql://nobody@127.0.0.1:{port}/nothing", "coldquery/test/1/x", 5), 1, 0.2)
+        await pool.open()
+        with pytest.raises(Refusal) as caught:
+            await pool.run(Read("SELECT 1", (), LIMITS, 1_000))
+        await pool.close(1)
+    assert caught.value.code is Code.DATABASE_UNAVAILABLE
+    assert "coldquery_pool_timeouts_total{pool=read}" not in found
 
 
 async def test_the_page_comes_while_the_database_is_away() -> None:

@@ -6,6 +6,8 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -197,3 +199,46 @@ async def test_closing_writes_what_is_left(sink: Memory) -> None:
     audit.note("session_ended")
     await audit.close()
     assert (sink.events, sink.closed) == (["session_ended"], True)
+
+
+async def test_at_the_end_what_could_not_be_written_is_told_and_nothing_is_noted_any_more(
+    sink: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(module, "_log", SimpleNamespace(error=lambda event, **more: told.append((event, more))))
+    audit = Audit(sink)
+    audit.note("session_ended")
+    sink.broken = True
+    await audit.close()
+    assert told[-1] == ("audit_lines_lost", {"lines": 1})
+    audit.note("too late")
+    await audit.secure()
+    await audit.settle()
+    assert (audit.on, audit.pending) == (False, 1)
+
+
+async def test_a_write_that_hangs_holds_up_no_exit(sink: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SETTLE_TIMEOUT_S", 0.01)
+    audit = Audit(sink)
+    audit.note("session_ended")
+    sink.gate.clear()
+    await audit.close()
+    assert {each.daemon for each in threading.enumerate() if each.name == "audit"} == {True}
+    assert not sink.closed
+
+
+async def test_a_failure_of_any_kind_is_tried_again_and_fails_no_commit(
+    sink: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def append(data: bytes, *, sync: bool) -> None:
+        raise ValueError("I/O operation on closed file")
+
+    audit = Audit(sink)
+    audit.note("commit")
+    with monkeypatch.context() as patch:
+        patch.setattr(sink, "append", append)
+        await audit.settle()
+        with pytest.raises(Refusal):
+            await audit.secure()
+    await audit.settle()
+    assert sink.events == ["commit"]

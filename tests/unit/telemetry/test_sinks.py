@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -92,10 +93,57 @@ def test_a_path_that_cant_be_written_is_refused_with_the_reason(tmp_path: Path, 
         AuditFile(tmp_path / name, max_bytes=1_000, keep=2)
 
 
+def test_a_pipe_that_nobody_reads_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StartError, match="can't be written to"):
+        AuditFile(tmp_path / "pipe", max_bytes=1_000, keep=2)
+
+
+def test_what_did_not_come_onto_the_disk_is_not_there_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "audit.jsonl"
+    file = AuditFile(path, max_bytes=1_000, keep=2)
+
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", broken)
+        with pytest.raises(OSError, match="Input/output"):
+            file.append(LINE, sync=True)
+    file.append(LINE, sync=True)
+    file.close()
+    assert path.read_bytes() == LINE
+
+
 def test_standard_output_takes_lines_too(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     out = StandardOutput()
-    with os.fdopen(os.dup(1), "w") as real, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.stdout", real)
-        out.append(LINE, sync=True)
-        out.close()
+    out.append(LINE, sync=True)
+    out.close()
     assert capfdbinary.readouterr().out == LINE
+
+
+def test_a_standard_output_that_is_closed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.__stdout__", None)
+    with pytest.raises(StartError, match="standard output, which is closed"):
+        StandardOutput()
+
+
+def test_a_standard_output_that_never_waits_gets_whole_lines_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    data = LINE * 20_000
+    got = b""
+
+    def collect() -> None:
+        nonlocal got
+        while len(got) < len(data):
+            got += os.read(read, 1 << 20)
+
+    with os.fdopen(write, "w") as pipe:
+        monkeypatch.setattr("sys.__stdout__", pipe)
+        collector = threading.Thread(target=collect)
+        collector.start()
+        StandardOutput().append(data, sync=True)
+        collector.join(10)
+    os.close(read)
+    assert got == data
