@@ -51,9 +51,10 @@ async def serve(load: Callable[[], Loaded]) -> None:
     listener = listen(settings.host, settings.port, "port") if settings.transport == "http" else None
     pages = listen_for_pages(settings.metrics_address)
     audit = _open_audit(settings)
-    if settings.tracing:
-        tracing.start(version("coldquery"))
-    async with open_database(settings, meanwhile=_import_adapter) as database:
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.tracing:
+            stack.enter_context(tracing.exporting(version("coldquery")))
+        database = await stack.enter_async_context(open_database(settings, meanwhile=_import_adapter))
         tag = tag_of(secrets.token_hex(4))
 
         def targets(settings: Settings) -> tuple[Target, Target]:

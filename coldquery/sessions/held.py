@@ -15,7 +15,6 @@ import asyncpg
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.answer import Limits, Result
 from coldquery.postgres.connection import Backend, Connection
-from coldquery.postgres.digest import digest
 from coldquery.postgres.identifiers import literal
 from coldquery.postgres.outcome import DRIVER_ERRORS, is_lost, refusal, severity, unavailable
 from coldquery.postgres.target import Target
@@ -24,10 +23,10 @@ from coldquery.sessions.commit import settle
 from coldquery.sessions.limits import IDLE_BACKSTOP, SessionLimits
 from coldquery.sessions.replies import Outcome
 from coldquery.sessions.spares import Spares
+from coldquery.sessions.trail import Trail
 from coldquery.sessions.transaction import Done, Ended, Error, Event, NotSent, Open, State, after
 from coldquery.telemetry.audit import NO_AUDIT, Audit
-from coldquery.telemetry.call import Call
-from coldquery.telemetry.metrics import COMMITTED, RESOLVED
+from coldquery.telemetry.metrics import RESOLVED
 
 # In a subtransaction nothing leads back to read-write (25001), whatever the transaction round it has written.
 # https://www.postgresql.org/docs/current/sql-set-transaction.html
@@ -84,15 +83,10 @@ class HeldTransaction:
         self.target = target
         self._statement_timeout_ms: int | None = limits.statement_timeout_ms
         self._committing: str | None = None
-        self._sent_commit = False
-        self._committer: Call | None = None
-        # So many statements were told to the audit as done.
-        self._told_as_done = 0
         self._read_only = read_only
         self._has_snapshot = False
         self._may_have_written = False
-        self._audit = audit
-        self._session = session
+        self._trail = Trail(audit, connection, session)
 
     @classmethod
     async def begin(
@@ -154,7 +148,9 @@ class HeldTransaction:
         Raises:
             Refusal: it failed; `state` tells what that means for the transaction.
         """
-        connection = self.connection
+        connection, trail = self.connection, self._trail
+        if writes:
+            await trail.have_room()
         self._has_snapshot = True
         self._may_have_written = self._may_have_written or writes
         try:
@@ -162,10 +158,10 @@ class HeldTransaction:
         except DRIVER_ERRORS as error:
             refused = await self._failed(error, sql)
             if writes or undone:
-                self._note_statement(sql, None, refused)
+                trail.statement(sql, None, refused)
             raise refused from None
         if writes or undone:
-            self._note_statement(sql, result, None)
+            trail.statement(sql, result, None)
         if not connection.is_in_transaction():
             # No statement that the policy lets through does that. If one did, its word is all there is to go by.
             words = {"COMMIT": Outcome.COMMITTED, "ROLLBACK": Outcome.ROLLED_BACK}
@@ -193,7 +189,7 @@ class HeldTransaction:
         await self._control(f"{verb} {_quote(command.name)}")
         self.state = after(self.state, command, Done())
         if isinstance(command, RollbackTo):
-            self._note("rollback_to", savepoint=command.name)
+            self._trail.undone(command.name)
             # Settings made since are undone too, and nobody knows to what.
             self._statement_timeout_ms = None
 
@@ -216,7 +212,7 @@ class HeldTransaction:
             timeout_ms: the time limit in the block.
             undo: in any case.
         """
-        before, before_ms, told = self.state, self._statement_timeout_ms, self._told_as_done
+        before, before_ms, done = self.state, self._statement_timeout_ms, self._trail.done
         wanted_ms = timeout_ms or self._limits.statement_timeout_ms
         limit = () if wanted_ms == before_ms else (_limit(wanted_ms),)
         # A snapshot first taken in a read-only frame would make PostgreSQL believe that a serializable transaction
@@ -229,8 +225,8 @@ class HeldTransaction:
             yield
         except Refusal:
             await self._close_frame(before, before_ms, undo=True)
-            if self._told_as_done > told and not undo and not isinstance(self.state, Ended):
-                self._note("rollback_to")
+            if self._trail.done > done and not undo and not isinstance(self.state, Ended):
+                self._trail.undone()
             raise
         await self._close_frame(before, before_ms, undo=undo)
 
@@ -242,19 +238,21 @@ class HeldTransaction:
         Raises:
             Refusal: PostgreSQL refused to commit, or `commit_unknown`.
         """
-        self._committer = self.connection.call
+        trail = self._trail
         try:
             ended = await self._commit(timeout_s)
         except Refusal as refused:
-            if self._sent_commit:
-                await self._tell_of_commit(refused)
+            if trail.committing:
+                trail.committed(self.state, refused)
+                await trail.settle()
             raise
         except asyncio.CancelledError:
             # Cut off in the middle of COMMIT, `close` finds out, and tells; while finding out, nobody else will.
-            if self._sent_commit and isinstance(self.state, Ended):
-                self._note_commit()
+            if trail.committing and isinstance(self.state, Ended):
+                trail.committed(self.state)
             raise
-        await self._tell_of_commit()
+        trail.committed(ended)
+        await trail.settle()
         return ended
 
     async def _commit(self, timeout_s: float) -> Ended:
@@ -271,7 +269,7 @@ class HeldTransaction:
             raise Refusal(Code.READ_ONLY, message)
         # Half of the time to commit, half to find out: should the answer be lost, the caller is told the truth in time.
         self._committing = xid
-        self._sent_commit = True
+        self._trail.commits()
         try:
             tag = await self.connection.control("COMMIT", timeout_s / 2)
         except DRIVER_ERRORS as error:
@@ -293,13 +291,13 @@ class HeldTransaction:
         except DRIVER_ERRORS:
             self.connection.terminate()
         self.state = Ended(Outcome.ROLLED_BACK)
-        self._note("rollback")
+        self._trail.rolled_back()
         return self.state
 
     def give_up(self) -> None:
         """Tell that what was done in it is undone: whoever lent the connection rolls back what was not committed."""
-        if not self._sent_commit:
-            self._note("rollback")
+        if not self._trail.committing:
+            self._trail.rolled_back()
 
     async def close(self, timeout_s: float) -> None:
         """Roll back what is open and close the connection; cut off in the middle of a COMMIT, find out about that."""
@@ -309,7 +307,8 @@ class HeldTransaction:
                 try:
                     await self._resolve(self._committing, timeout_s)
                 finally:
-                    await self._tell_of_commit()
+                    self._trail.committed(self.state)
+                    await self._trail.settle()
             elif not connection.is_closed():
                 if connection.is_in_transaction():
                     await connection.control("ROLLBACK", _CLOSE_TIMEOUT_S)
@@ -349,36 +348,6 @@ class HeldTransaction:
                 next=f"Before you repeat anything, ask with pg_query read: SELECT pg_xact_status('{xid}'::xid8).",
             )
         return self.state
-
-    async def _tell_of_commit(self, refused: Refusal | None = None) -> None:
-        """Count what became of a COMMIT, and have it in the audit before anybody hears of it."""
-        self._note_commit(refused)
-        await self._audit.settle()
-
-    def _note_commit(self, refused: Refusal | None = None) -> None:
-        state = self.state
-        outcome, xid = (state.outcome.value, state.xid) if isinstance(state, Ended) else ("refused", None)
-        if refused is not None and refused.code is not Code.COMMIT_UNKNOWN:
-            outcome = "refused"
-        sqlstate = None if refused is None else refused.cause.sqlstate
-        COMMITTED.labels(outcome).inc()
-        told = {"session": self._session, "outcome": outcome, "xid": xid, "sqlstate": sqlstate}
-        self._audit.note("commit", self._committer, **told)
-
-    def _note(self, event: str, **fields: Any) -> None:
-        self._audit.note(event, self.connection.call, session=self._session, **fields)
-
-    def _note_statement(self, sql: str, result: Result | None, refused: Refusal | None) -> None:
-        self._told_as_done += refused is None
-        if self._audit.on:
-            self._note(
-                "statement",
-                **digest(sql),
-                rows=None if result is None else result.row_count,
-                outcome="ok" if refused is None else refused.code.value,
-                sqlstate=None if refused is None else refused.cause.sqlstate,
-                duration_ms=round(self.connection.took_s * 1000, 2),
-            )
 
     async def _close_frame(self, before: State, before_ms: int | None, *, undo: bool) -> None:
         if isinstance(self.state, Ended):

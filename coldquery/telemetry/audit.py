@@ -79,6 +79,11 @@ class Audit:
         """How many lines wait to be written."""
         return len(self._lines)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many lines wait that the next ones might be lost."""
+        return len(self._lines) >= MAX_PENDING // 2
+
     def note(self, event: str, call: Call | None = None, **fields: Any) -> None:
         """Take down what has happened. Waits for nobody.
 

@@ -8,8 +8,10 @@ https://opentelemetry.io/docs/specs/semconv/database/postgresql/
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import trace
@@ -18,12 +20,16 @@ from opentelemetry.trace import NoOpTracerProvider, ProxyTracerProvider, Span, S
 from coldquery.errors import StartError
 
 _NAME = "coldquery"
+LAST_SPANS_S = 2.0
 _tracer = trace.get_tracer(_NAME)
 _wanted = False
 
 
-def start(version: str) -> None:
+@contextmanager
+def exporting(version: str) -> Iterator[None]:
     """Export spans by OTLP over HTTP, to where the environment's OTEL_EXPORTER_OTLP_… variables say.
+
+    At the end what is left is sent, for a moment only: a collector that is away must not hold up the exit.
 
     Raises:
         StartError: the packages for that are not installed.
@@ -38,10 +44,17 @@ def start(version: str) -> None:
             "`tracing` needs packages that are not installed.",
             next="Install coldquery[otel], or leave `tracing` out.",
         ) from None
-    provider = TracerProvider(resource=Resource.create({"service.name": _NAME, "service.version": version}))
+    resource = Resource.create({"service.name": _NAME, "service.version": version})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     look()
+    try:
+        yield
+    finally:
+        last = threading.Thread(target=provider.shutdown, name="spans", daemon=True)
+        last.start()
+        last.join(LAST_SPANS_S)
 
 
 def look() -> None:

@@ -354,3 +354,20 @@ async def test_a_line_names_the_call_that_it_came_of(gateway: Gateway, sink: Mem
     await ask(gateway, echo.id, query("INSERT INTO t VALUES (3)"))
     lines = [line for line in await events(gateway, sink) if line["event"] in {"statement", "commit"}]
     assert [line.get("request") for line in lines] == ["trace-1", "trace-1", "trace-1", None]
+
+
+async def test_while_too_many_lines_wait_no_statement_runs_whose_line_might_be_lost(
+    gateway: Gateway, sink: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coldquery.telemetry.audit.MAX_PENDING", 4)
+    echo = await gateway.begin(CALLER, Begin())
+    sink.broken = True
+    await ask(gateway, echo.id, query("INSERT INTO t VALUES (1)"))
+    with pytest.raises(Refusal) as caught:
+        await ask(gateway, echo.id, query("INSERT INTO t VALUES (1)"))
+    assert caught.value.code is Code.AUDIT_UNAVAILABLE
+    sink.broken = False
+    await ask(gateway, echo.id, Commit())
+    told = [line["event"] for line in await events(gateway, sink)]
+    assert told[:2] == ["session_began", "statement"]
+    assert "lost" not in told
