@@ -11,20 +11,34 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from fastmcp import Client
+from fastmcp.client.transports import StdioTransport
 
 from coldquery.postgres.embedded import DATABASE, OWNER, SUPERUSER, Endpoint
 from tests.conftest import TestDatabase
 
 # What makes a child process count for coverage. That doubles the time of its start, so only some have it.
 MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+# The same for a gateway, which imports much that is not measured.
+MEASURED_GATEWAY = (
+    {
+        "COVERAGE_AFTER_IMPORTS": MEASURED["COVERAGE_PROCESS_CONFIG"],
+        "PYTHONPATH": str(Path(__file__).with_name("measured")),
+    }
+    if "COVERAGE_PROCESS_CONFIG" in MEASURED
+    else MEASURED
+)
+
+# The client of an era, whose gateway is started when it is first asked for.
+type StdioClients = Callable[[str], Awaitable[Client[Any]]]
 
 COLDQUERY = str(Path(sys.executable).with_name("coldquery"))
 
@@ -147,10 +161,39 @@ async def ledger(shared_ledger: TestDatabase) -> TestDatabase:
     return shared_ledger
 
 
+@asynccontextmanager
+async def _stdio_clients(env: Mapping[str, str]) -> AsyncIterator[StdioClients]:
+    async with AsyncExitStack() as opened:
+        clients: dict[str, Client[Any]] = {}
+
+        async def client_of(era: str) -> Client[Any]:
+            if era not in clients:
+                environment = clean_environment(env)
+                over = StdioTransport(COLDQUERY, ["serve", "--transport", "stdio"], env=environment, keep_alive=False)
+                clients[era] = await opened.enter_async_context(Client(over, mode=era))
+            return clients[era]
+
+        yield client_of
+
+
+@pytest.fixture(scope="session")
+async def shop_over_stdio(shop: TestDatabase) -> AsyncIterator[StdioClients]:
+    """Over standard input and output to a gateway that can only read; one for all tests that do not hurt it."""
+    async with _stdio_clients({"COLDQUERY_DSN": shop.reader_dsn}) as client_of:
+        yield client_of
+
+
+@pytest.fixture(scope="session")
+async def ledger_over_stdio(shared_ledger: TestDatabase) -> AsyncIterator[StdioClients]:
+    """The same to a gateway that reads and writes."""
+    async with _stdio_clients(reader_and_writer(shared_ledger)) as client_of:
+        yield client_of
+
+
 @pytest.fixture(scope="session")
 async def ledger_gateway(shared_ledger: TestDatabase) -> AsyncIterator[RunningGateway]:
     """A gateway over HTTP that reads and writes, for all tests that leave it running."""
-    async with run_gateway(env={**reader_and_writer(shared_ledger), **MEASURED}) as running:
+    async with run_gateway(env={**reader_and_writer(shared_ledger), **MEASURED_GATEWAY}) as running:
         yield running
 
 
@@ -169,5 +212,5 @@ async def _make_database(postgres: Endpoint, name: str) -> TestDatabase:
 @pytest.fixture(scope="session")
 async def gateway(shop: TestDatabase) -> AsyncIterator[RunningGateway]:
     """A gateway over HTTP as the role that can only read, for all tests that do not hurt it."""
-    async with run_gateway(env={"COLDQUERY_DSN": shop.reader_dsn, **MEASURED}) as running:
+    async with run_gateway(env={"COLDQUERY_DSN": shop.reader_dsn, **MEASURED_GATEWAY}) as running:
         yield running

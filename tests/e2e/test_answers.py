@@ -9,8 +9,7 @@ import pytest
 from fastmcp import Client
 from mcp_types import TextContent
 
-from tests.conftest import TestDatabase
-from tests.e2e.conftest import RunningGateway
+from tests.e2e.conftest import RunningGateway, StdioClients
 from tests.e2e.test_clients import ERAS, TRANSPORTS, call, fastmcp_client
 from tests.e2e.test_transactions import Agent
 
@@ -26,9 +25,9 @@ async def blocks(client: Client[Any], **arguments: Any) -> list[str]:
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_rows_come_in_the_form_that_is_asked_for(
-    transport: str, era: str, gateway: RunningGateway, shop: TestDatabase
+    transport: str, era: str, gateway: RunningGateway, shop_over_stdio: StdioClients
 ) -> None:
-    async with fastmcp_client(transport, era, gateway, shop) as client:
+    async with fastmcp_client(transport, era, gateway, shop_over_stdio) as client:
         (table,) = await blocks(client, **READ)
         assert json.loads(table)["rows"] == [[1, "Ada", None, ""]]
         (objects,) = await blocks(client, **READ, format="objects")

@@ -18,31 +18,22 @@ import pytest
 from fastmcp import Client
 
 from tests.conftest import TestDatabase
-from tests.e2e import conftest
-from tests.e2e.conftest import COLDQUERY, MEASURED, RunningGateway
+from tests.e2e.conftest import COLDQUERY, MEASURED, MEASURED_GATEWAY, clean_environment, run_gateway
 from tests.e2e.test_clients import body, call
 from tests.faults.proxy import Proxy, through
 
 SECRET = "s3cr3t"
 
 
-def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """As for all tests. What runs here is worth measuring."""
-    return conftest.clean_environment({**MEASURED, **(extra or {})})
+async def run(*arguments: str, env: Mapping[str, str] | None = None, measured: bool = False) -> tuple[int, str, str]:
+    """Run a command that ends by itself: its exit code, output and error output.
 
-
-@asynccontextmanager
-async def run_gateway(*flags: str, env: Mapping[str, str] | None = None) -> AsyncIterator[RunningGateway]:
-    async with conftest.run_gateway(*flags, env={**MEASURED, **(env or {})}) as gateway:
-        yield gateway
-
-
-async def run(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
-    """Run a command that ends by itself: its exit code, output and error output."""
+    Measure one that gets to lines which no other test reaches: it takes twice as long.
+    """
     process = await asyncio.create_subprocess_exec(
         COLDQUERY,
         *arguments,
-        env=clean_environment(env),
+        env=clean_environment({**(MEASURED if measured else {}), **(env or {})}),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -88,7 +79,7 @@ async def test_settings_that_the_server_refuses_end_the_start_with_the_reason(
 ) -> None:
     async with server_that_refuses(sqlstate, message) as port:
         dsn = f"postgresql://agent:{SECRET}@127.0.0.1:{port}/shop?sslmode=disable"
-        code, _, err = await run("serve", "--port", "0", env={"COLDQUERY_DSN": dsn})
+        code, _, err = await run("serve", "--port", "0", env={"COLDQUERY_DSN": dsn}, measured=sqlstate == "28P01")
     assert code == 1
     assert message in err
     assert step in err
@@ -125,7 +116,7 @@ async def test_a_command_line_that_is_wrong_ends_with_code_2(arguments: list[str
 
 async def test_an_unknown_flag_is_named_without_its_value() -> None:
     for given in (["--password", SECRET], [f"--pasword={SECRET}"]):
-        code, _, err = await run("serve", *given)
+        code, _, err = await run("serve", *given, measured=True)
         assert code == 2
         assert given[0].partition("=")[0] in err
 
@@ -134,7 +125,7 @@ async def test_without_its_database_it_serves_says_so_and_recovers(database: Tes
     upstream = database.endpoint.socket_dir / f".s.PGSQL.{database.endpoint.port}"
     async with Proxy(upstream) as proxy:
         await proxy.refuse()
-        env = {"COLDQUERY_DSN": through(proxy, database)}
+        env = {"COLDQUERY_DSN": through(proxy, database), **MEASURED_GATEWAY}
         async with run_gateway(env=env) as gateway, httpx2.AsyncClient() as http, Client(gateway.url) as client:
             assert (await http.get(f"{gateway.base}/livez")).status_code == 200
             ready = await http.get(f"{gateway.base}/readyz")
@@ -153,7 +144,7 @@ async def test_without_its_database_it_serves_says_so_and_recovers(database: Tes
 async def test_a_port_in_use_is_told_before_anything_starts(scratch: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        code, _, err = await run("serve", "--port", port, "--data-dir", str(scratch / "data"))
+        code, _, err = await run("serve", "--port", port, "--data-dir", str(scratch / "data"), measured=True)
     assert code == 1
     assert f"port {port}" in err
     assert "--port" in err
@@ -174,10 +165,10 @@ async def test_a_data_directory_of_another_major_is_told_with_both(scratch: Path
 
 async def test_settings_are_printed_with_sources_and_without_secrets() -> None:
     env = {"COLDQUERY_DSN": f"postgresql://u:{SECRET}@h/d", "COLDQUERY_MAX_ROWS": "7"}
-    code, out, _ = await run("settings", env=env)
+    code, out, _ = await run("settings", env=env, measured=True)
     assert code == 0
     assert ["max_rows", "7", "COLDQUERY_MAX_ROWS"] in [line.split() for line in out.splitlines()]
-    code, out, _ = await run("settings", "--json", "--port", "1", env=env)
+    code, out, _ = await run("settings", "--json", "--port", "1", env=env, measured=True)
     rows = {row["name"]: row for row in json.loads(out)}
     assert rows["dsn"]["value"] == "postgresql://u:***@h/d"
     assert rows["port"] == {"name": "port", "value": "1", "source": "--port"}
@@ -195,7 +186,8 @@ async def test_help_and_version_answer() -> None:
 async def test_a_signal_stops_the_gateway_in_order_with_exit_code_0(
     database: TestDatabase, how: signal.Signals
 ) -> None:
-    async with run_gateway(env={"COLDQUERY_DSN": database.reader_dsn}) as gateway:
+    measured = MEASURED_GATEWAY if how == signal.SIGTERM else {}
+    async with run_gateway(env={"COLDQUERY_DSN": database.reader_dsn, **measured}) as gateway:
         async with Client(gateway.url) as client:
             await call(client, action="read", sql="SELECT 1")
         assert await gateway.stop(how) == 0
@@ -246,7 +238,7 @@ async def test_the_end_of_standard_input_ends_a_stdio_gateway(database: TestData
         "serve",
         "--transport",
         "stdio",
-        env=clean_environment({"COLDQUERY_DSN": database.reader_dsn}),
+        env=clean_environment({"COLDQUERY_DSN": database.reader_dsn, **MEASURED_GATEWAY}),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -283,7 +275,7 @@ async def test_sighup_reloads_the_settings_and_a_bad_file_changes_nothing(
 ) -> None:
     file = scratch / "coldquery.toml"
     file.write_text("max_rows = 5\n")
-    env = {"COLDQUERY_DSN": database.reader_dsn}
+    env = {"COLDQUERY_DSN": database.reader_dsn, **MEASURED_GATEWAY}
     async with run_gateway("--config", str(file), env=env) as gateway, Client(gateway.url) as client:
 
         async def rows() -> int:
@@ -304,7 +296,7 @@ async def test_sighup_reloads_the_settings_and_a_bad_file_changes_nothing(
 
 async def test_the_demo_shop_can_be_read_through_the_embedded_server(scratch: Path) -> None:
     flags = ("--demo", "--data-dir", str(scratch / "data"))
-    async with run_gateway(*flags) as gateway, Client(gateway.url) as client:
+    async with run_gateway(*flags, env=MEASURED_GATEWAY) as gateway, Client(gateway.url) as client:
         result = await client.call_tool("pg_query", {"action": "read", "sql": "SELECT count(*) FROM shop.order_lines"})
         assert body(result)["rows"] == [[100_000]]
         error, answer = await call(client, action="read", sql="DELETE FROM shop.order_lines")
@@ -316,7 +308,10 @@ async def test_the_demo_shop_can_be_read_through_the_embedded_server(scratch: Pa
 
 
 async def test_an_embedded_server_that_is_killed_comes_back_and_its_sessions_are_told_as_lost(scratch: Path) -> None:
-    async with run_gateway("--data-dir", str(scratch / "data")) as gateway, Client(gateway.url) as client:
+    async with (
+        run_gateway("--data-dir", str(scratch / "data"), env=MEASURED_GATEWAY) as gateway,
+        Client(gateway.url) as client,
+    ):
 
         async def ask(tool: str, **arguments: Any) -> dict[str, Any]:
             return body(await client.call_tool(tool, arguments, raise_on_error=False))
@@ -355,7 +350,7 @@ async def test_a_person_at_a_terminal_sees_one_friendly_screen(database: TestDat
         "serve",
         "--port",
         "0",
-        env=clean_environment({"COLDQUERY_DSN": database.reader_dsn, "TERM": "dumb"}),
+        env=clean_environment({"COLDQUERY_DSN": database.reader_dsn, "TERM": "dumb", **MEASURED_GATEWAY}),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=theirs,
         stderr=theirs,

@@ -12,14 +12,13 @@ import asyncpg
 import httpx2
 import pytest
 from fastmcp import Client
-from fastmcp.client.transports import StdioTransport
 from mcp.client.session import ClientSession
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from coldquery.mcp.server import INSTRUCTIONS
 from tests.conftest import TestDatabase
-from tests.e2e.conftest import COLDQUERY, RunningGateway, clean_environment
+from tests.e2e.conftest import COLDQUERY, RunningGateway, StdioClients, clean_environment
 
 ERAS = ["auto", "legacy"]
 TRANSPORTS = ["http", "stdio"]
@@ -28,15 +27,13 @@ TOOLS = ["pg_query", "pg_tx", "pg_schema", "pg_admin", "pg_monitor"]
 
 @asynccontextmanager
 async def fastmcp_client(
-    transport: str, era: str, gateway: RunningGateway, database: TestDatabase
+    transport: str, era: str, gateway: RunningGateway, over_stdio: StdioClients
 ) -> AsyncIterator[Client[Any]]:
-    if transport == "http":
-        over: Any = gateway.url
+    if transport == "stdio":
+        yield await over_stdio(era)
     else:
-        environment = clean_environment({"COLDQUERY_DSN": database.reader_dsn})
-        over = StdioTransport(COLDQUERY, ["serve", "--transport", "stdio"], env=environment, keep_alive=False)
-    async with Client(over, mode=era) as client:
-        yield client
+        async with Client(gateway.url, mode=era) as client:
+            yield client
 
 
 def body(result: Any) -> dict[str, Any]:
@@ -54,9 +51,9 @@ async def call(client: Client[Any], **arguments: Any) -> tuple[bool, dict[str, A
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_client_lists_the_tool_and_reads_rows(
-    transport: str, era: str, gateway: RunningGateway, shop: TestDatabase
+    transport: str, era: str, gateway: RunningGateway, shop_over_stdio: StdioClients
 ) -> None:
-    async with fastmcp_client(transport, era, gateway, shop) as client:
+    async with fastmcp_client(transport, era, gateway, shop_over_stdio) as client:
         assert [tool.name for tool in await client.list_tools()] == TOOLS
         error, answer = await call(client, action="read", sql="SELECT * FROM customer WHERE id = $1", params=[1])
         assert not error
@@ -74,7 +71,7 @@ async def test_a_client_lists_the_tool_and_reads_rows(
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_every_bad_call_is_an_error_result_with_a_code_and_a_next_step(
-    transport: str, era: str, gateway: RunningGateway, shop: TestDatabase
+    transport: str, era: str, gateway: RunningGateway, shop_over_stdio: StdioClients
 ) -> None:
     bad: list[tuple[dict[str, Any], str, str]] = [
         ({"action": "read", "sql": "DELETE FROM customer"}, "read_only", "read-only transaction"),
@@ -92,7 +89,7 @@ async def test_every_bad_call_is_an_error_result_with_a_code_and_a_next_step(
         ({"action": "read", "sql": "SELECT 1", "max_rows": 0}, "invalid_argument", "`max_rows`"),
         ({"action": "read", "sql": "SELECT pg_sleep(9)", "timeout_ms": 50}, "statement_timeout", "timeout"),
     ]
-    async with fastmcp_client(transport, era, gateway, shop) as client:
+    async with fastmcp_client(transport, era, gateway, shop_over_stdio) as client:
         for arguments, code, words in bad:
             error, answer = await call(client, **arguments)
             told = answer["error"]
@@ -107,7 +104,7 @@ async def test_every_bad_call_is_an_error_result_with_a_code_and_a_next_step(
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_cancelled_call_stops_its_statement(
-    transport: str, era: str, gateway: RunningGateway, shop: TestDatabase
+    transport: str, era: str, gateway: RunningGateway, shop: TestDatabase, shop_over_stdio: StdioClients
 ) -> None:
     observer = await asyncpg.connect(shop.superuser_dsn)
 
@@ -116,7 +113,7 @@ async def test_a_cancelled_call_stops_its_statement(
         while await observer.fetchval(sql) != wanted:
             await asyncio.sleep(0.01)
 
-    async with fastmcp_client(transport, era, gateway, shop) as client:
+    async with fastmcp_client(transport, era, gateway, shop_over_stdio) as client:
         sleeping = asyncio.create_task(call(client, action="read", sql="SELECT pg_sleep(60)", timeout_ms=60_000))
         async with asyncio.timeout(10):
             await until_sleeping(1)

@@ -29,6 +29,7 @@ class House:
     def __init__(self, database: TestDatabase, runtime: Path) -> None:
         self.env = {"COLDQUERY_DSN": database.owner_dsn, "XDG_RUNTIME_DIR": str(runtime)}
         self.control = runtime / "coldquery"
+        self.measured = False
 
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator[RunningGateway]:
@@ -36,7 +37,7 @@ class House:
             yield running
 
     async def sessions(self, *arguments: str) -> tuple[int, str, str]:
-        return await run("sessions", *arguments, env=self.env)
+        return await run("sessions", *arguments, env=self.env, measured=self.measured)
 
     async def listed(self, *arguments: str) -> list[dict[str, Any]]:
         code, out, _ = await self.sessions("--json", *arguments)
@@ -66,6 +67,7 @@ def after_evict(session_id: str) -> list[str]:
 
 
 async def test_without_a_gateway_the_command_says_so_and_what_to_do(house: House) -> None:
+    house.measured = True
     for arguments in ((), ("--json",), ("evict", "nobody")):
         code, out, err = await house.sessions(*arguments)
         assert (code, out) == (1, "")
@@ -124,6 +126,7 @@ async def test_an_evicted_session_rolls_back_and_its_client_is_told(house: House
         session_id = await begin(client)
         write = {"action": "write", "session_id": session_id, "sql": "CREATE TABLE t (i int)"}
         await client.call_tool("pg_query", write)
+        house.measured = True
         code, out, _ = await house.sessions("evict", *after_evict(session_id))
         assert code == 0
         assert short(session_id) in out
@@ -148,6 +151,7 @@ async def test_of_several_gateways_each_lists_its_own_and_the_right_one_evicts(h
     async with house.gateway() as gateway, Client(gateway.url) as http_client, Client(stdio) as stdio_client:
         over_http, over_stdio = await begin(http_client), await begin(stdio_client)
         by_gateway = {row["gateway"]: row["short_id"] for row in await house.listed()}
+        house.measured = True
         pid = gateway.process.pid
         (other,) = by_gateway.keys() - {pid}
         assert by_gateway == {pid: short(over_http), other: short(over_stdio)}

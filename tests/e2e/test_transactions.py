@@ -17,17 +17,27 @@ from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 
 from tests.conftest import TestDatabase
-from tests.e2e.conftest import COLDQUERY, RunningGateway, clean_environment, reader_and_writer, run_gateway
+from tests.e2e.conftest import (
+    COLDQUERY,
+    RunningGateway,
+    StdioClients,
+    clean_environment,
+    reader_and_writer,
+    run_gateway,
+)
 from tests.e2e.test_clients import ERAS, TRANSPORTS, body, modern
 from tests.integration.sessions.asking import SLEEPING, until
 
 
 @asynccontextmanager
-async def over(transport: str, gateway: RunningGateway, ledger: TestDatabase, era: str) -> AsyncIterator[Client[Any]]:
-    environment = clean_environment(reader_and_writer(ledger))
-    stdio = StdioTransport(COLDQUERY, ["serve", "--transport", "stdio"], env=environment, keep_alive=False)
-    async with Client(gateway.url if transport == "http" else stdio, mode=era) as client:
-        yield client
+async def over(
+    transport: str, era: str, gateway: RunningGateway, over_stdio: StdioClients
+) -> AsyncIterator[Client[Any]]:
+    if transport == "stdio":
+        yield await over_stdio(era)
+    else:
+        async with Client(gateway.url, mode=era) as client:
+            yield client
 
 
 @pytest.fixture
@@ -81,9 +91,9 @@ OPEN_TRANSACTIONS = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idl
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_an_agent_changes_its_mind_and_commits(
-    transport: str, era: str, ledger_gateway: RunningGateway, ledger: TestDatabase, observer: Any
+    transport: str, era: str, ledger_gateway: RunningGateway, ledger_over_stdio: StdioClients, observer: Any
 ) -> None:
-    async with over(transport, ledger_gateway, ledger, era) as client:
+    async with over(transport, era, ledger_gateway, ledger_over_stdio) as client:
         agent = Agent(client)
         began = await agent.begin(isolation_level="REPEATABLE READ", label="closing the month")
         assert began["session"]["state"] == "idle in transaction"
@@ -250,9 +260,9 @@ async def test_a_plan_in_a_session_sees_and_undoes(client: Client[Any]) -> None:
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_cancelled_call_stops_its_statement_and_the_session_goes_on(
-    transport: str, era: str, ledger_gateway: RunningGateway, ledger: TestDatabase, observer: Any
+    transport: str, era: str, ledger_gateway: RunningGateway, ledger_over_stdio: StdioClients, observer: Any
 ) -> None:
-    async with over(transport, ledger_gateway, ledger, era) as client:
+    async with over(transport, era, ledger_gateway, ledger_over_stdio) as client:
         agent = Agent(client)
         await agent.begin(auto_savepoint=True)
         await agent.write("INSERT INTO entry VALUES (1, 1)")
@@ -264,6 +274,7 @@ async def test_a_cancelled_call_stops_its_statement_and_the_session_goes_on(
         told = await agent.query("read", "SELECT count(*) FROM entry")
         assert told["rows"] == [[1]]
         assert "canceling statement" in told["session"]["abandoned"]
+        await agent.tx("rollback")
 
 
 async def test_two_calls_at_once_on_one_session_are_both_answered(client: Client[Any]) -> None:
@@ -301,10 +312,10 @@ async def test_the_end_of_a_2026_client_over_http_ends_nothing(
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_the_end_of_standard_input_ends_the_sessions(
-    era: str, ledger_gateway: RunningGateway, ledger: TestDatabase, observer: Any
-) -> None:
-    async with over("stdio", ledger_gateway, ledger, era) as client:
+async def test_the_end_of_standard_input_ends_the_sessions(era: str, ledger: TestDatabase, observer: Any) -> None:
+    environment = clean_environment(reader_and_writer(ledger))
+    stdio = StdioTransport(COLDQUERY, ["serve", "--transport", "stdio"], env=environment, keep_alive=False)
+    async with Client(stdio, mode=era) as client:
         agent = Agent(client)
         assert "no effect" in (await agent.call("pg_tx", action="begin", keep=True))["error"]["message"]
         await agent.begin()

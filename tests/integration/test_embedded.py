@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,7 @@ from coldquery.errors import StartError
 from coldquery.postgres.binaries import find_binaries
 from coldquery.postgres.embedded import OWNER, READER, SUPERUSER, EmbeddedPostgres, Endpoint, load_demo
 from coldquery.postgres.provision import run_psql
-from tests.conftest import TestDatabase
+from tests.conftest import TestDatabase, scratch_directory
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 LINUX = pytest.mark.skipif(
@@ -60,7 +59,7 @@ def home(new_home: Path, made_home: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def made_home(pg_bin: Path | None) -> Iterator[Path]:
-    home = Path(tempfile.mkdtemp(prefix="coldquery-test-", dir="/tmp"))
+    home = scratch_directory()
     with EmbeddedPostgres(home, bin_dir=pg_bin, durable=False):
         pass
     yield home

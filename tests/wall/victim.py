@@ -125,7 +125,7 @@ _ROWS = ", ".join(
     f"(SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {each} AS t) AS {each}" for each in _TABLES
 )
 _UNTOUCHED = f"""
-SELECT {_ROWS},
+SELECT pg_current_wal_insert_lsn() AS written, {_ROWS},
     (SELECT (last_value, is_called)::text FROM ticket) AS ticket,
     (SELECT md5(string_agg(concat(loid, data), '|' ORDER BY loid)) FROM pg_largeobject) AS large_objects,
     (SELECT count(*) FROM pg_prepared_xacts) AS prepared_transactions,
@@ -180,14 +180,21 @@ class Victim:
     observer: Any
     heard: list[str]
     _sleeping: asyncio.Task[Any]
-    _question: str
+    _catalogs_question: str
     _bystanders: list[int]
     _baseline: dict[str, Any] = field(default_factory=dict)
+    _catalogs: dict[str, Any] = field(default_factory=dict)
+    _written: Any = None
 
     async def seen(self) -> dict[str, Any]:
         """Everything that no read may touch, as it is now."""
-        row = dict(await self.observer.fetchrow(self._question, self._bystanders))
-        return {**row, "files": _files(), "heard": tuple(self.heard), "sleeping": not self._sleeping.done()}
+        row = dict(await self.observer.fetchrow(_UNTOUCHED, self._bystanders))
+        # As long as nothing at all was written to the write-ahead log, no row of a catalog came, changed or went.
+        if (written := row.pop("written")) != self._written:
+            self._catalogs = dict(await self.observer.fetchrow(self._catalogs_question))
+            self._written = written
+        others = {"files": _files(), "heard": tuple(self.heard), "sleeping": not self._sleeping.done()}
+        return {**row, **self._catalogs, **others}
 
     async def require_untouched(self) -> None:
         """Fail if anything has changed since `remember`. The attacker's connection has a moment to be cleaned."""
@@ -246,7 +253,7 @@ async def make_victim(database: TestDatabase, dsn: str) -> AsyncIterator[Victim]
             while not await observer.fetchval("SELECT true FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
                 await asyncio.sleep(0.005)
         version = observer.get_server_version().major
-        yield Victim(dsn, version, observer, heard, sleeping, await _question(observer), pids)
+        yield Victim(dsn, version, observer, heard, sleeping, await _catalogs_question(observer), pids)
         sleeper.terminate()
         await asyncio.wait([sleeping], timeout=5)
         assert sleeping.exception() is not None
@@ -255,8 +262,8 @@ async def make_victim(database: TestDatabase, dsn: str) -> AsyncIterator[Victim]
             each.terminate()
 
 
-async def _question(observer: Any) -> str:
-    """What is asked of the observer: the catalogs are watched too, by the transactions that wrote their rows."""
+async def _catalogs_question(observer: Any) -> str:
+    """What is asked of the observer about the catalogs, which are watched by the transactions that wrote their rows."""
     catalogs = await observer.fetch(
         "SELECT relname::text FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r'"
         " AND relname <> ALL ($1::text[]) ORDER BY 1",
@@ -266,4 +273,4 @@ async def _question(observer: Any) -> str:
         f"(SELECT concat(count(*), ' ', sum(hashint4(xmin::text::int8::int4))) FROM pg_catalog.{name}) AS {name}"
         for (name,) in catalogs
     )
-    return f"{_UNTOUCHED.rstrip()}, {watched}"
+    return f"SELECT {watched}"
