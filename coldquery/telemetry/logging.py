@@ -6,6 +6,7 @@ same way in the same form.
 
 import json
 import logging
+import os
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
@@ -30,6 +31,7 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
         level: debug, info, warning or error.
         form: `auto` is console on a terminal and JSON elsewhere.
     """
+    stream = _Unfailing(sys.stderr)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -54,10 +56,10 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=_Unfailing(sys.stderr)),  # type: ignore[arg-type]  # all it uses
+        logger_factory=structlog.WriteLoggerFactory(file=stream),  # type: ignore[arg-type]  # all that it uses is there
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -70,18 +72,20 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
 
 
 class _Unfailing:
-    """A stream for logs: what it can't take (its reader is gone, its disk is full) is lost, and no call fails by it."""
+    """A stream for logs: what it can't take (its reader is gone, its disk is full) is lost, and no call fails by it.
+
+    Written without a buffer, in which a lost line would wait for the interpreter's end and spoil its exit code.
+    """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._file = stream.fileno()
 
     def write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.write(text)
+        with suppress(OSError):
+            os.write(self._file, text.encode(errors="backslashreplace"))
 
     def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.flush()
+        """There is nothing to flush."""
 
 
 def _show_controls(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

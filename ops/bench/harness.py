@@ -1,29 +1,31 @@
 """A PostgreSQL to measure on, servers as processes, MCP calls over raw keep-alive HTTP, and what they cost."""
 
 import asyncio
-import json
+import contextlib
 import os
 import platform
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from coldquery.postgres.embedded import EmbeddedPostgres, Endpoint, load_demo
+from ops.bench.lanes import BenchError, Script, gather
 from ops.bench.measures import p50_p99
+from ops.bench.processes import cpu_s, pss_mib
+from ops.bench.replies import check
+from ops.bench.wire import Client, HandshakeClient, HttpClient, LineClient, answer
 
-ERA = "2026-07-28"
-META = {
-    "io.modelcontextprotocol/protocolVersion": ERA,
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
+ROOT = Path(__file__).parents[2]
+START_LIMIT_S, STOP_LIMIT_S = 60, 10
+# Of this process's environment the servers get nothing that would set them up.
+FOREIGN = ("COLDQUERY_", "FASTMCP_", "PG", "DB_", "DATABASE_URL", "POSTGRES_", "OTEL_")
 
 
 @contextmanager
@@ -39,102 +41,120 @@ def scratch_postgres(**options: Any) -> Iterator[Endpoint]:
             yield endpoint
 
 
-def pss_kib(process: int | str = "self") -> int:
-    """Proportional set size of a process: pages shared with others count by their share."""
-    for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1])
-    raise RuntimeError("no Pss")
-
-
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
-def request(method: str, params: dict[str, Any], name: str | None = None) -> bytes:
-    """A whole HTTP request that carries one MCP 2026-07-28 request."""
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": META}}).encode()
-    headers = [
-        "POST /mcp HTTP/1.1",
-        "Host: 127.0.0.1",
-        "Content-Type: application/json",
-        "Accept: application/json, text/event-stream",
-        f"MCP-Protocol-Version: {ERA}",
-        f"Mcp-Method: {method}",
-        *([f"Mcp-Name: {name}"] if name else []),
-        f"Content-Length: {len(body)}",
-    ]
-    return "\r\n".join(headers).encode() + b"\r\n\r\n" + body
-
-
-class Connection:
-    """One keep-alive HTTP connection: send bytes, get the body back."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def open(cls, port: int) -> "Connection":
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
-
-    async def call(self, request: bytes) -> bytes:
-        self._writer.write(request)
-        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
-        body = await self._reader.readexactly(length)
-        if not head.startswith(b"http/1.1 200") or b'"isError":true' in body:
-            raise RuntimeError(f"the server refused: {body[:500]!r}")
-        return body
-
-    def close(self) -> None:
-        self._writer.close()
-
-
 @dataclass(frozen=True)
 class Server:
-    """A server process."""
+    """A server process, and where it listens; the port of one that talks over pipes means nothing."""
 
     name: str
     port: int
     process: subprocess.Popen[bytes]
+    log: Path
 
     def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self.process.pid)
 
     def memory_mib(self) -> float:
-        return pss_kib(self.process.pid) / 1024
+        return pss_mib(self.process.pid)
+
+    def must_run(self) -> None:
+        if (code := self.process.poll()) is not None:
+            said = self.log.read_text(errors="replace")[-2000:]
+            raise BenchError(f"{self.name} has ended with {code}. It said:\n{said}")
+
+
+@contextmanager
+def running(
+    name: str, command: Sequence[str], port: int, *, pipes: bool = False, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """A server; at the end its input is closed, then it is told to stop, then it is killed."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
+    pipe = subprocess.PIPE if pipes else subprocess.DEVNULL
+    with tempfile.TemporaryDirectory(prefix="coldquery-bench-") as home:
+        log = Path(home) / "log"
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                command,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=stderr,
+                env={**inherited, **(environment or {})},
+                cwd=home,
+                bufsize=0,
+            )
+        try:
+            yield Server(name, port, process, log)
+        finally:
+            _stop(process)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    if process.stdin is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+    process.terminate()
+    try:
+        process.wait(STOP_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextmanager
 def serving(name: str, command: Sequence[str], port: int) -> Iterator[Server]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("COLDQUERY_")}
-    process = subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-    )
+    """A server that is a module of Python, run from here."""
+    with running(name, [sys.executable, *command], port, environment={"PYTHONPATH": str(ROOT)}) as server:
+        yield server
+
+
+async def connect(server: Server, wire: str) -> Client:
+    """A client of the server, which has answered its first tools/list. `wire` is lines, handshake or modern.
+
+    Raises:
+        BenchError: it did not start.
+    """
+    client: LineClient | HttpClient
+    if wire == "lines":
+        client = await LineClient.open(server.process)
+    else:
+        client = HandshakeClient(server.port) if wire == "handshake" else HttpClient(server.port)
+        await listening(server, client)
     try:
-        yield Server(name, port, process)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        await client.start()
+        (lane,) = await client.lanes(1)
+        await answer(lane, client.encode(lane.number, "tools/list", {}))
+    except BenchError as error:
+        server.must_run()
+        raise BenchError(f"{server.name}: {error}") from None
+    return client
 
 
-async def first_list(server: Server, limit_s: float = 60) -> None:
-    """Wait until the server has answered a tools/list."""
-    give_up = time.monotonic() + limit_s
+async def listening(server: Server, client: HttpClient) -> None:
+    give_up = time.monotonic() + START_LIMIT_S
     while time.monotonic() < give_up:
+        server.must_run()
         try:
-            connection = await Connection.open(server.port)
-            await connection.call(request("tools/list", {}))
-            connection.close()
-        except (OSError, asyncio.IncompleteReadError):
+            await client.lanes(1)
+        except OSError:
             await asyncio.sleep(0.005)
         else:
             return
-    raise RuntimeError(f"{server.name} did not answer a tools/list within {limit_s} s")
+    raise BenchError(f"{server.name} did not listen within {START_LIMIT_S} s")
+
+
+async def first_list(server: Server) -> None:
+    """Wait until the server has answered a tools/list."""
+    client = await connect(server, "modern")
+    await client.close()
 
 
 @dataclass(frozen=True)
@@ -149,19 +169,15 @@ class Round:
 
 async def load(server: Server, call: bytes, *, concurrency: int, seconds: float) -> Round:
     """Repeat a call on `concurrency` connections for so long."""
-    connections = [await Connection.open(server.port) for _ in range(concurrency)]
-    times: list[float] = []
-    until = time.perf_counter() + seconds
 
-    async def repeat(connection: Connection) -> None:
-        while (started := time.perf_counter()) < until:
-            await connection.call(call)
-            times.append(time.perf_counter() - started)
+    def script() -> Script:
+        check((yield call))
 
+    client = HttpClient(server.port)
+    lanes = await client.lanes(concurrency)
     cpu, started = server.cpu_s(), time.perf_counter()
-    await asyncio.gather(*map(repeat, connections))
+    times = await gather(lanes, lambda _: script, seconds)
     elapsed, cpu = time.perf_counter() - started, server.cpu_s() - cpu
-    for connection in connections:
-        connection.close()
+    await client.close()
     p50_s, p99_s = p50_p99(times)
     return Round(len(times) / elapsed, p50_s * 1000, p99_s * 1000, cpu / len(times) * 1e6)

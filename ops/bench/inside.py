@@ -18,7 +18,7 @@ from coldquery.sessions import Begin
 from coldquery.sessions.commands import Query
 from coldquery.settings import Settings
 from coldquery.telemetry.logging import configure
-from ops.bench.harness import pss_kib
+from ops.bench.processes import pss_kib
 
 TAG = "coldquery/bench"
 CALLER = Caller("bench")

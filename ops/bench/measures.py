@@ -1,6 +1,7 @@
 """Times, the lines of a table that are made of them, and facts."""
 
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -86,3 +87,11 @@ def print_facts(facts: Iterable[Fact]) -> None:
 
 def print_row(name: str, *cells: str) -> None:
     print(f"{name:52}" + "".join(f"{cell:>10}" for cell in cells))
+
+
+def progress(told: str) -> None:
+    """Where a run is: on a terminal in one line, which is written over."""
+    if sys.stderr.isatty():
+        print(f"\033[K{told}", end="\r", file=sys.stderr, flush=True)
+    else:
+        print(told, file=sys.stderr, flush=True)

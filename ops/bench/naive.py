@@ -1,7 +1,8 @@
-"""What the gateway is measured against: the smallest honest FastMCP server with a tool over an asyncpg pool.
+"""The framework without the gateway: the smallest honest FastMCP server with one tool.
 
-No policy, no read-only transaction, no limits, no logs. `--fast` serves it with the same fast settings as the gateway;
-without it, as FastMCP serves by default. Without `--dsn` it is the bare framework, for cold start and memory.
+With `--dsn` the tool runs SQL on an asyncpg pool: no policy, no read-only transaction, no limits, no logs. Without it
+the tool answers with a constant. `--fast` serves it with the gateway's settings; without it, as FastMCP serves by
+default. It listens on `--port`, or without one serves its standard input.
 """
 
 import argparse
@@ -9,7 +10,7 @@ import asyncio
 import gc
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -34,21 +35,27 @@ def build(dsn: str | None) -> FastMCP:
 
     mcp = FastMCP("naive", lifespan=lifespan)
 
-    @mcp.tool(output_schema=None)
     async def query(sql: str, params: list[Any]) -> ToolResult:
         async with pools[0].acquire() as connection:
             rows = await connection.fetch(sql, *params)
         return ToolResult(content=json.dumps([list(row.values()) for row in rows], default=str))
 
+    async def constant(sql: str, params: list[Any]) -> ToolResult:  # noqa: ARG001 - it is asked as the other is
+        return ToolResult(content="[[1]]")
+
+    mcp.tool(query if dsn else constant, name="query", output_schema=None)
     return mcp
 
 
-async def fast(mcp: FastMCP, port: int) -> None:
+async def fast(mcp: FastMCP, port: int | None) -> None:
     schemas = {tool.name: tool.parameters for tool in await mcp.list_tools()}
     mcp._mcp_server.get_tool_input_schema = schemas.get  # noqa: SLF001
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    if port is None:
+        await mcp.run_stdio_async(show_banner=False)
+        return
     config = uvicorn.Config(
         mcp.http_app(),
         port=port,
@@ -61,17 +68,23 @@ async def fast(mcp: FastMCP, port: int) -> None:
     await uvicorn.Server(config).serve()
 
 
+def run_fast(main: Coroutine[Any, Any, None]) -> None:
+    import uvloop  # noqa: PLC0415 - the other way does without
+
+    asyncio.run(main, loop_factory=uvloop.new_event_loop)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--dsn")
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--port", type=int)
     parser.add_argument("--fast", action="store_true")
     options = parser.parse_args()
     mcp = build(options.dsn)
     if options.fast:
-        import uvloop  # noqa: PLC0415 - the other way does without
-
-        asyncio.run(fast(mcp, options.port), loop_factory=uvloop.new_event_loop)
+        run_fast(fast(mcp, options.port))
+    elif options.port is None:
+        mcp.run("stdio", show_banner=False, log_level="error")
     else:
         mcp.run("http", port=options.port, show_banner=False, log_level="error")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,12 @@ print("went on")
 
 
 def log(form: str, path: Path) -> tuple[str, str]:
+    # Buffered as it is by default: what could not be written must not come back at the exit.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-c", LOG, form]
     with path.open("w") as errors:
         done = subprocess.run(
-            [sys.executable, "-c", LOG, form], stdout=subprocess.PIPE, stderr=errors, text=True, check=True, timeout=30
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, check=True, timeout=30
         )
     return done.stdout, path.read_text() if path.is_file() else ""
 
