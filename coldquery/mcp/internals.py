@@ -16,6 +16,7 @@ from fastmcp.server.context import reset_transport, set_transport
 from fastmcp.server.dependencies import get_context, get_http_request
 from mcp.server.stdio import stdio_server
 
+from coldquery.telemetry.call import own_request_id
 from coldquery.telemetry.tracing import trace_id
 
 if TYPE_CHECKING:
@@ -67,12 +68,13 @@ def request_id() -> str:
     if found := trace_id():
         return found
     try:
-        header = get_http_request().headers.get("traceparent")
+        headers = get_http_request().scope["headers"]
     except RuntimeError:  # on standard input
-        header = None
-    if header and (told := _TRACEPARENT.fullmatch(header)):
-        return told[1]
-    return secrets.token_hex(8)
+        headers = ()
+    for name, value in headers:
+        if name == b"traceparent" and (told := _TRACEPARENT.fullmatch(value.decode("latin-1"))):
+            return told[1]
+    return own_request_id()
 
 
 async def run_stdio(server: FastMCP) -> None:

@@ -5,6 +5,7 @@ Whoever runs a part of it (a pool's job, a session, a connection) is handed the 
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -38,6 +39,16 @@ _OUTCOMES: dict[str, str] = {
 
 _log = structlog.get_logger(__name__)
 
+_in_flight: set[Call] = set()
+IN_FLIGHT.set_function(lambda: len(_in_flight))
+_boot = secrets.token_hex(4)
+_numbers = itertools.count(1)
+
+
+def own_request_id() -> str:
+    """One that no other call of any gateway has: random bytes of this process, and a number."""
+    return f"{_boot}{next(_numbers):08x}"
+
 
 @dataclass(slots=True, eq=False)
 class Call:
@@ -57,14 +68,14 @@ class Call:
     action: str
     principal: str
     session: str | None = None
-    request: str = field(default_factory=lambda: secrets.token_hex(8))
+    request: str = field(default_factory=own_request_id)
     slow_s: float = float("inf")
     show_text: bool = False
     _trace: Trace | None = field(default=None, init=False)
     _began: float = field(default_factory=time.perf_counter, init=False)
 
     def __post_init__(self) -> None:
-        IN_FLIGHT.inc()
+        _in_flight.add(self)
         self._trace = tracing.begin_call(self.tool, self.action)
 
     def waited(self, what: str, seconds: float) -> None:
@@ -103,7 +114,7 @@ class Call:
             outcome: `ok`, or a code of the catalogue.
         """
         took_s = time.perf_counter() - self._began
-        IN_FLIGHT.dec()
+        _in_flight.discard(self)
         durations, calls = of_calls(self.tool, self.action)
         durations.observe(took_s)
         calls[_OUTCOMES.get(outcome, "error")].inc()

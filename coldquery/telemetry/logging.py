@@ -34,7 +34,6 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     stream = _Unfailing(sys.stderr)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
