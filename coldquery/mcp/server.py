@@ -5,7 +5,7 @@ from importlib.metadata import version
 from fastmcp import FastMCP
 
 from coldquery.gateway import Gateway
-from coldquery.mcp.internals import install_schema_lookup
+from coldquery.mcp.internals import install_direct_calls, install_schema_lookup
 from coldquery.mcp.pg_admin import PgAdmin
 from coldquery.mcp.pg_monitor import PgMonitor
 from coldquery.mcp.pg_query import PgQuery
@@ -46,4 +46,5 @@ async def build_server(gateway: Gateway) -> FastMCP:
     add_resources(server, gateway)
     add_prompts(server)
     await install_schema_lookup(server)
+    await install_direct_calls(server)
     return server

@@ -14,26 +14,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import asyncpg
 import structlog
 from aiorwlock import RWLock
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.connection import Connection
-from coldquery.postgres.outcome import DRIVER_ERRORS, RETRY_AFTER_S, is_lost, unavailable
+from coldquery.postgres.loans import CLEAN_TIMEOUT_S, Cleaner, Generation, Loan
+from coldquery.postgres.outcome import DRIVER_ERRORS, RETRY_AFTER_S, unavailable
 from coldquery.postgres.target import Target
 from coldquery.telemetry.call import CURRENT, Call
 from coldquery.telemetry.metrics import POOL_SECONDS, POOL_TIMEOUTS
 
 # A job is safe to begin again: a pooled connection may have died unnoticed while it was idle.
 BEGIN_ATTEMPTS = 3
-CLEAN_TIMEOUT_S = 5.0
 _UNREACHED = "PostgreSQL can't be reached"
 
 _log = structlog.get_logger(__name__)
 
 
-class Job[T](Protocol):
+class Job[T](Cleaner, Protocol):
     """What to do with a connection.
 
     Attributes:
@@ -59,10 +58,6 @@ class Job[T](Protocol):
         """
         ...
 
-    async def clean(self, connection: Connection) -> bool:
-        """Make the connection fit for the next job. Returns False, or raises, where it must be thrown away."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class PoolStanding:
@@ -72,55 +67,6 @@ class PoolStanding:
     idle: int
     limit: int
     waiting: int
-
-
-@dataclass(slots=True, eq=False)
-class _Generation:
-    """A pool and its gate: a job holds the reader side while it uses the pool, closing takes the writer side.
-
-    Attributes:
-        lent: how many of its connections jobs have now, those included that are cut off already.
-    """
-
-    pool: asyncpg.Pool
-    gate: RWLock
-    lent: int = 0
-
-
-class _Loan:
-    """A pool's connection while one job has it."""
-
-    __slots__ = ("_generation", "_proxy", "connection")
-
-    def __init__(self, generation: _Generation, proxy: Any) -> None:
-        generation.lent += 1
-        self._generation = generation
-        self._proxy = proxy
-        self.connection: Connection = proxy.bare
-
-    async def give_back(self, job: Job[Any]) -> None:
-        """Clean the connection before anyone else gets it; throw it away where its state is not known for sure."""
-        clean = False
-        try:
-            async with asyncio.timeout(CLEAN_TIMEOUT_S):
-                clean = not self.connection.is_closed() and await job.clean(self.connection)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, this connection is not used again
-            if not is_lost(error):
-                _log.warning("connection_discarded", reason=type(error).__name__)
-        finally:
-            await self._release(keep=clean)
-
-    async def discard(self) -> None:
-        """Throw the connection away; the pool opens another when it is needed."""
-        await self._release(keep=False)
-
-    async def _release(self, *, keep: bool) -> None:
-        if not keep:
-            self.connection.terminate()
-        try:
-            await self._generation.pool.release(self._proxy)
-        finally:
-            self._generation.lent -= 1
 
 
 class Pool:
@@ -137,11 +83,10 @@ class Pool:
         self._acquire_timeout_s = acquire_timeout_s
         self._name = name
         self._wait_seconds = POOL_SECONDS.labels(name)
-        self._waiting = 0
-        self._generation = _Generation(target.pool(size), RWLock(fast=True))
+        self._generation = Generation(target.pool(size), RWLock(fast=True))
         self._tasks: set[asyncio.Task[None]] = set()
         # Those that were swapped out, and still have a job.
-        self._closing: set[_Generation] = set()
+        self._closing: set[Generation] = set()
         self._closed = False
 
     async def open(self) -> None:
@@ -175,11 +120,12 @@ class Pool:
         """How it stands now."""
         generation = self._generation
         pool = generation.pool
-        return PoolStanding(generation.lent, pool.get_idle_size(), pool.get_max_size(), self._waiting)
+        idle = pool.get_idle_size() + len(generation.warm)
+        return PoolStanding(generation.lent, idle, pool.get_max_size(), generation.waiting)
 
     async def swap(self, target: Target, size: int, acquire_timeout_s: float) -> None:
         """Send new jobs to another pool at once, and close the old one when its last job has ended."""
-        fresh = _Generation(target.pool(size), RWLock(fast=True))
+        fresh = Generation(target.pool(size), RWLock(fast=True))
         _ = await fresh.pool
         if self._closed:
             await fresh.pool.close()
@@ -204,11 +150,11 @@ class Pool:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLEAN_TIMEOUT_S)
 
-    async def _close(self, generation: _Generation) -> None:
+    async def _close(self, generation: Generation) -> None:
         self._closing.add(generation)
         try:
             async with generation.gate.writer_lock:
-                await generation.pool.close()
+                await generation.close()
         finally:
             self._closing.discard(generation)
 
@@ -225,18 +171,28 @@ class Pool:
                 finally:
                     flight.connection = None
                     loan.connection.call = None
-                    await loan.give_back(flight.job)
+                    await loan.give_back(flight.job, warm=generation is self._generation and not self._closed)
+                    self._cool_later(generation)
         except Refusal as error:
             flight.fail(error)
         except Exception as error:  # noqa: BLE001 - a defect is logged and told as such, and stays here
             _log.error("job_crashed", job=type(flight.job).__name__, exc_info=error)
             flight.fail(Refusal(Code.INTERNAL, "The call failed by a defect of the gateway."))
 
-    async def _borrow(self, generation: _Generation, flight: _Flight[Any]) -> _Loan:
+    def _cool_later(self, generation: Generation) -> None:
+        if generation.warm and (generation.cooling is None or generation.cooling.done()):
+            generation.cooling = asyncio.get_running_loop().create_task(
+                generation.cool(), context=contextvars.Context()
+            )
+
+    async def _borrow(self, generation: Generation, flight: _Flight[Any]) -> Loan:
         """A connection on which the job has begun."""
         problem: Exception | str = ""
         for _ in range(BEGIN_ATTEMPTS):
-            loan = _Loan(generation, await self._acquire(generation, flight.call))
+            if (loan := generation.take_warm()) is None:
+                loan = Loan(generation, await self._acquire(generation, flight.call))
+            else:
+                self._wait_seconds.observe(0.0)
             flight.connection = loan.connection
             loan.connection.call = flight.call
             try:
@@ -254,9 +210,9 @@ class Pool:
                 return loan
         raise unavailable(_UNREACHED, problem)
 
-    async def _acquire(self, generation: _Generation, call: Call | None) -> Any:
+    async def _acquire(self, generation: Generation, call: Call | None) -> Any:
         began = time.perf_counter()
-        self._waiting += 1
+        generation.waiting += 1
         try:
             return await generation.pool.acquire(timeout=self._acquire_timeout_s)
         except TimeoutError:
@@ -273,7 +229,7 @@ class Pool:
                 raise Refusal(Code.SHUTTING_DOWN, "The gateway is stopping and takes no new work.") from None
             raise unavailable(_UNREACHED, error) from None
         finally:
-            self._waiting -= 1
+            generation.waiting -= 1
             waited_s = time.perf_counter() - began
             self._wait_seconds.observe(waited_s)
             if call is not None:

@@ -69,6 +69,12 @@ def trace_id() -> str | None:
     return f"{context.trace_id:032x}" if context.is_valid else None
 
 
+def name_span(name: str) -> None:
+    """Name the span that is current, if anybody wants spans."""
+    if _wanted:
+        trace.get_current_span().update_name(name)
+
+
 def begin_call(tool: str, action: str) -> Trace | None:
     """Begin the span of a tool call, below whatever span is current; None if nobody wants spans."""
     if not _wanted:

@@ -1,0 +1,122 @@
+"""Connections of a pool while jobs have them, and while they wait, clean, for the next job."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import asyncpg
+import structlog
+from aiorwlock import RWLock
+
+from coldquery.postgres.connection import Connection
+from coldquery.postgres.outcome import is_lost
+
+CLEAN_TIMEOUT_S = 5.0
+WARM_S = 10.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Cleaner(Protocol):
+    """Whoever had a connection, and knows how to clean it."""
+
+    async def clean(self, connection: Connection) -> bool:
+        """Make the connection fit for the next job. Returns False, or raises, where it must be thrown away."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """A pool and its gate: a job holds the reader side while it uses the pool, closing takes the writer side.
+
+    Attributes:
+        lent: how many of its connections jobs have now, those included that are cut off already.
+        waiting: how many jobs wait for one.
+        warm: what is clean and has no job, the last used at the end. Kept back from the pool, since to take a
+            connection from there, and to give it back, costs more than all else that is done here for a read.
+        cooling: looks for what has been warm for too long.
+    """
+
+    pool: asyncpg.Pool
+    gate: RWLock
+    lent: int = 0
+    waiting: int = 0
+    warm: deque[Loan] = field(default_factory=deque)
+    cooling: asyncio.Task[None] | None = None
+
+    def take_warm(self) -> Loan | None:
+        """A connection that was clean a moment ago, if there is one."""
+        while self.warm:
+            loan = self.warm.pop()
+            if not loan.connection.is_closed():
+                self.lent += 1
+                return loan
+        return None
+
+    async def cool(self) -> None:
+        """Give back to the pool what nobody has used for a while; there it is closed after a longer one."""
+        while self.warm:
+            await asyncio.sleep(WARM_S)
+            while self.warm and self.warm[0].idle_since < time.monotonic() - WARM_S:
+                await self.warm.popleft().release()
+
+    async def close(self) -> None:
+        """Close all connections, which no job has any more."""
+        if self.cooling is not None:
+            self.cooling.cancel()
+        while self.warm:
+            await self.warm.pop().release()
+        await self.pool.close()
+
+
+class Loan:
+    """A pool's connection while jobs have it, one after the other."""
+
+    __slots__ = ("_generation", "_proxy", "connection", "idle_since")
+
+    def __init__(self, generation: Generation, proxy: Any) -> None:
+        generation.lent += 1
+        self._generation = generation
+        self._proxy = proxy
+        self.connection: Connection = proxy.bare
+        self.idle_since = 0.0
+
+    async def give_back(self, job: Cleaner, *, warm: bool) -> None:
+        """Clean the connection before anyone else gets it; throw it away where its state is not known for sure.
+
+        Args:
+            job: that had it.
+            warm: whether it may be kept ready for the next job.
+        """
+        clean, generation = False, self._generation
+        try:
+            with self.connection.cut_after(CLEAN_TIMEOUT_S):
+                clean = not self.connection.is_closed() and await job.clean(self.connection)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, this connection is not used again
+            if not is_lost(error):
+                _log.warning("connection_discarded", reason=type(error).__name__)
+        finally:
+            generation.lent -= 1
+            if clean and warm and not generation.waiting:
+                self.idle_since = time.monotonic()
+                generation.warm.append(self)
+            else:
+                if not clean:
+                    self.connection.terminate()
+                await self.release()
+
+    async def discard(self) -> None:
+        """Throw the connection away; the pool opens another when it is needed."""
+        self.connection.terminate()
+        try:
+            await self.release()
+        finally:
+            self._generation.lent -= 1
+
+    async def release(self) -> None:
+        """Give it back to the pool, which has let go of it already if it broke."""
+        await self._generation.pool.release(self._proxy)
