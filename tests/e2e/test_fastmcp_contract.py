@@ -2,11 +2,15 @@
 
 import inspect
 from importlib.metadata import version
+from typing import Any
 
+import pytest
 from fastmcp import Client, FastMCP
 from fastmcp.server.dependencies import get_context
 from mcp.server import _streamable_http_modern
 from mcp.server.stdio import stdio_server
+
+from coldquery.mcp.internals import install_direct_calls
 
 
 def test_it_is_the_version_that_we_read() -> None:
@@ -40,3 +44,27 @@ async def test_a_call_knows_its_connection_which_has_an_id_room_for_state_and_an
         assert (await client.call_tool("look")).data == "None"
         assert ended == []
     assert ended == ["set"]
+
+
+async def test_a_tool_is_called_past_fastmcps_layers_and_an_unknown_one_through_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = FastMCP("x")
+    through: list[str] = []
+    layers = server.call_tool
+
+    async def call_tool(name: str, *arguments: Any, **more: Any) -> Any:
+        through.append(name)
+        return await layers(name, *arguments, **more)
+
+    @server.tool
+    def look() -> str:
+        return str(get_context().fastmcp.name)
+
+    monkeypatch.setattr(server, "call_tool", call_tool)
+    await install_direct_calls(server)
+    async with Client(server) as client:
+        assert (await client.call_tool("look")).data == "x"
+        assert through == []
+        assert (await client.call_tool("nothing", raise_on_error=False)).is_error
+        assert through == ["nothing"]
