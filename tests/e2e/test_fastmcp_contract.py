@@ -67,4 +67,4 @@ async def test_a_tool_is_called_past_fastmcps_layers_and_an_unknown_one_through_
         assert (await client.call_tool("look")).data == "x"
         assert through == []
         assert (await client.call_tool("nothing", raise_on_error=False)).is_error
-        assert through == ["nothing"]
+        assert set(through) == {"nothing"}
