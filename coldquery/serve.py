@@ -191,4 +191,4 @@ def _freeze() -> None:
     """Take what start-up made out of the collector's sight: walking FastMCP's objects costs 80 to 180 ms each time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(50_000, 10, 2)
