@@ -231,7 +231,7 @@ class Gateway:
         check_explained(explain.sql, read_only=True)
         check_indexes(indexes)
         limit_ms = self.time_limit_ms(explain.timeout_ms)
-        job = TryIndexes(explain.statement, explain.params, tuple(indexes), explain.limits, limit_ms)
+        job = TryIndexes(explain.statement, explain.params, explain.limits, limit_ms, tuple(indexes))
         try:
             return await self._on_pool(self._planning_pool(explain), job)
         except Refusal as error:

@@ -13,9 +13,10 @@ from typing import Any
 from coldquery.errors import Code, Refusal
 from coldquery.policy import check_session_statement
 from coldquery.postgres.answer import Limits, Result
-from coldquery.postgres.connection import DEADLINE_MARGIN_S, Connection
+from coldquery.postgres.connection import Connection
 from coldquery.postgres.outcome import DRIVER_ERRORS, refusal
 from coldquery.postgres.syntax import understand
+from coldquery.reads import ReadOnlyJob
 
 _SCHEMA = """
 SELECT pg_catalog.quote_ident(n.nspname)
@@ -54,36 +55,18 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class TryIndexes:
-    """A job: a plan, and the same with indexes that are only imagined.
+class TryIndexes(ReadOnlyJob):
+    """A job: the plan of an EXPLAIN without ANALYZE, and the same with indexes that are only imagined.
 
     Attributes:
-        sql: the EXPLAIN, without ANALYZE.
-        params: its parameters.
         indexes: a CREATE INDEX each.
-        limits: of each plan.
-        timeout_ms: for each statement.
     """
 
-    sql: str
-    params: Sequence[Any]
     indexes: tuple[str, ...]
-    limits: Limits
-    timeout_ms: int
-
-    @property
-    def time_s(self) -> float:
-        """See `Job`."""
-        return self.timeout_ms / 1000 + DEADLINE_MARGIN_S
-
-    def overdue(self) -> Refusal:
-        """See `Job`."""
-        return Refusal(Code.DEADLINE_EXCEEDED, "PostgreSQL did not answer within the call's deadline.")
 
     async def begin(self, connection: Connection) -> None:
-        """Open a transaction that is sealed read-only by the snapshot of its first question."""
-        limit = f"SELECT pg_catalog.set_config('statement_timeout', '{self.timeout_ms}', true)"
-        await connection.execute(f"BEGIN READ ONLY; {limit}")
+        """See `ReadOnlyJob.sealed_begin`."""
+        await connection.execute(self.sealed_begin)
 
     async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Tried:
         """Explain, imagine the indexes, explain again."""
@@ -104,12 +87,10 @@ class TryIndexes:
         """Never: what HypoPG imagines stays with its connection, and outlives a rollback."""
         return False
 
-    @staticmethod
     async def _say(
-        connection: Connection, wanted: Callable[[], bool], sql: str, params: Sequence[Any], limits: Limits
+        self, connection: Connection, wanted: Callable[[], bool], sql: str, params: Sequence[Any], limits: Limits
     ) -> Result:
-        if not wanted():
-            raise Refusal(Code.CANCELLED, "The caller went away before the statement ran.")
+        self.require(wanted)
         try:
             return await connection.run(sql, params, limits, cached=False)
         except DRIVER_ERRORS as error:

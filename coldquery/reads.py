@@ -44,14 +44,14 @@ _STALE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """What to read.
+class ReadOnlyJob:
+    """What all jobs share that PostgreSQL keeps from writing.
 
     Attributes:
         sql: one statement.
         params: its parameters.
         limits: how much of the answer.
-        timeout_ms: how long it may take in PostgreSQL.
+        timeout_ms: how long each statement may take in PostgreSQL.
     """
 
     sql: str
@@ -68,15 +68,31 @@ class Read:
         """See `Job`."""
         return Refusal(Code.DEADLINE_EXCEEDED, "PostgreSQL did not answer within the call's deadline.")
 
+    @property
+    def sealed_begin(self) -> str:
+        """Opens a transaction that is sealed read-only by the snapshot of its first question."""
+        return f"{_BEGIN}; {_LIMIT.format(self.timeout_ms)}"
+
+    @staticmethod
+    def require(wanted: Callable[[], bool]) -> None:
+        """Go on only if somebody waits for the answer. Raises `Refusal` else."""
+        if not wanted():
+            raise Refusal(Code.CANCELLED, "The caller went away before the statement ran.")
+
+
+@dataclass(frozen=True, slots=True)
+class Read(ReadOnlyJob):
+    """A read of one statement."""
+
     async def begin(self, connection: Connection) -> None:
         """Open a transaction that is sealed read-only, unless that can wait for the statement."""
         fresh = asyncio.get_running_loop().time() - connection.heard_at < FRESH_S
         if not fresh or connection.statement_timeout_ms != self.timeout_ms:
-            await connection.execute(self._begin)
+            await connection.execute(self.sealed_begin)
 
     async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Result:
         """Run the statement."""
-        self._require(wanted)
+        self.require(wanted)
         opening = None if connection.is_in_transaction() else _BEGIN
         try:
             try:
@@ -85,20 +101,11 @@ class Read:
                 # A schema change elsewhere made the kept statement stale, or a function dropped it or took its name.
                 # That failed this transaction.
                 connection.forget_statements()
-                await connection.execute(f"ROLLBACK; {self._begin}")
-                self._require(wanted)
+                await connection.execute(f"ROLLBACK; {self.sealed_begin}")
+                self.require(wanted)
                 return await connection.run(self.sql, self.params, self.limits, cached=False)
         except DRIVER_ERRORS as error:
             raise connection.refusal(error, self.sql, self.timeout_ms) from None
-
-    @property
-    def _begin(self) -> str:
-        return f"{_BEGIN}; {_LIMIT.format(self.timeout_ms)}"
-
-    @staticmethod
-    def _require(wanted: Callable[[], bool]) -> None:
-        if not wanted():
-            raise Refusal(Code.CANCELLED, "The caller went away before the statement ran.")
 
     async def clean(self, connection: Connection) -> bool:
         """Roll back, let go of advisory locks, and look for prepared statements that are none of the driver's."""

@@ -105,9 +105,7 @@ async def _serve_http(
     metrics = metrics or url + METRICS_PATH
     banner.show(loaded, gateway, database.place, url=url + MCP_PATH, health=url + "/health", metrics=metrics)
     serving = asyncio.create_task(serving_mcp.serve(sockets=[listener]))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+    await _ended_or_stopped(serving, stop)
     serving_mcp.should_exit = True
     await serving
 
@@ -122,14 +120,18 @@ async def _serve_stdio(
     _freeze()
     banner.show(loaded, gateway, database.place, metrics=metrics)
     serving = asyncio.create_task(run_stdio(mcp))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+    await _ended_or_stopped(serving, stop)
     if serving.done():
         gateway.client_gone(STDIO_CLIENT)
     serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
+
+
+async def _ended_or_stopped(serving: asyncio.Task[None], stop: asyncio.Event) -> None:
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
 
 
 def _import_adapter() -> None:

@@ -57,7 +57,14 @@ class Generation:
                 return loan
         return None
 
-    async def cool(self) -> None:
+    def keep_warm(self, loan: Loan) -> None:
+        """Have a clean connection ready for the next job."""
+        loan.idle_since = time.monotonic()
+        self.warm.append(loan)
+        if self.cooling is None or self.cooling.done():
+            self.cooling = asyncio.get_running_loop().create_task(self._cool())
+
+    async def _cool(self) -> None:
         """Give back to the pool what nobody has used for a while; there it is closed after a longer one."""
         while self.warm:
             await asyncio.sleep(WARM_S)
@@ -102,8 +109,7 @@ class Loan:
         finally:
             generation.lent -= 1
             if clean and warm and not generation.waiting:
-                self.idle_since = time.monotonic()
-                generation.warm.append(self)
+                generation.keep_warm(self)
             else:
                 if not clean:
                     self.connection.terminate()

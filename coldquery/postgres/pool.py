@@ -172,18 +172,11 @@ class Pool:
                     flight.connection = None
                     loan.connection.call = None
                     await loan.give_back(flight.job, warm=generation is self._generation and not self._closed)
-                    self._cool_later(generation)
         except Refusal as error:
             flight.fail(error)
         except Exception as error:  # noqa: BLE001 - a defect is logged and told as such, and stays here
             _log.error("job_crashed", job=type(flight.job).__name__, exc_info=error)
             flight.fail(Refusal(Code.INTERNAL, "The call failed by a defect of the gateway."))
-
-    def _cool_later(self, generation: Generation) -> None:
-        if generation.warm and (generation.cooling is None or generation.cooling.done()):
-            generation.cooling = asyncio.get_running_loop().create_task(
-                generation.cool(), context=contextvars.Context()
-            )
 
     async def _borrow(self, generation: Generation, flight: _Flight[Any]) -> Loan:
         """A connection on which the job has begun."""
