@@ -14,12 +14,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import structlog
+from starlette.types import ASGIApp
 
 from coldquery import banner
 from coldquery.control.server import serve_control
 from coldquery.database import Database, open_database, tag_of
 from coldquery.errors import StartError
+from coldquery.express.frames import Replies
+from coldquery.express.http import ExpressLane
+from coldquery.express.stdio import StdioLane
 from coldquery.gateway import Gateway
+from coldquery.mcp.stdio import standard_streams
 from coldquery.postgres.target import Target
 from coldquery.settings import Loaded, Settings
 from coldquery.telemetry import tracing
@@ -80,20 +85,22 @@ async def _serve_http(
     *,
     metrics: str | None,
 ) -> None:
-    from coldquery.mcp.server import build_server  # noqa: PLC0415 - takes a second; the embedded server starts meanwhile
+    from coldquery.mcp import server as mcp  # noqa: PLC0415 - takes a second; the embedded server starts meanwhile
+    from coldquery.mcp.internals import guarded  # noqa: PLC0415
 
     settings = loaded.settings
-    mcp = await build_server(gateway)
-    app = mcp.http_app(
-        path=MCP_PATH,
-        host_origin_protection=True,
-        allowed_hosts=list(settings.allowed_hosts),
-        allowed_origins=list(settings.allowed_origins) or None,
-        session_idle_timeout=HANDSHAKE_IDLE_S,
+    tools = mcp.build_tools(gateway)
+    pages = (await mcp.build_server(gateway, tools)).http_app(
+        path=MCP_PATH, host_origin_protection=False, session_idle_timeout=HANDSHAKE_IDLE_S
     )
-    app.router.routes.extend(health_routes(gateway))
+    pages.router.routes.extend(health_routes(gateway))
     if metrics is None:
-        app.router.routes.append(metrics_route(gateway))
+        pages.router.routes.append(metrics_route(gateway))
+    app: ASGIApp = pages
+    if settings.express:
+        app = ExpressLane(app, MCP_PATH, tools, Replies(mcp.INFO))
+    # In front of both doors.
+    app = guarded(app, settings.allowed_hosts, settings.allowed_origins)
     serving_mcp = server(
         NoteRefusals(app, gateway.audit),
         lifespan="on",
@@ -113,19 +120,26 @@ async def _serve_http(
 async def _serve_stdio(
     gateway: Gateway, loaded: Loaded, database: Database, stop: asyncio.Event, *, metrics: str | None
 ) -> None:
-    from coldquery.mcp.internals import STDIO_CLIENT, run_stdio  # noqa: PLC0415 - as above
-    from coldquery.mcp.server import build_server  # noqa: PLC0415
+    from coldquery.mcp import server as mcp  # noqa: PLC0415 - as above
+    from coldquery.mcp.internals import STDIO_CLIENT, run_stdio  # noqa: PLC0415
 
-    mcp = await build_server(gateway)
-    _freeze()
-    banner.show(loaded, gateway, database.place, metrics=metrics)
-    serving = asyncio.create_task(run_stdio(mcp))
-    await _ended_or_stopped(serving, stop)
-    if serving.done():
-        gateway.client_gone(STDIO_CLIENT)
-    serving.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
+    settings = loaded.settings
+    tools = mcp.build_tools(gateway)
+    in_the_lane = tools if settings.express else ()
+    async with (
+        standard_streams() as (lines, output),
+        StdioLane(lines, output, STDIO_CLIENT, in_the_lane, Replies(mcp.INFO)) as lane,
+    ):
+        server = await mcp.build_server(gateway, tools, lane.open)
+        _freeze()
+        banner.show(loaded, gateway, database.place, metrics=metrics)
+        serving = asyncio.create_task(run_stdio(server, lane, output))
+        await _ended_or_stopped(serving, stop)
+        if serving.done():
+            gateway.client_gone(STDIO_CLIENT)
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
 
 
 async def _ended_or_stopped(serving: asyncio.Task[None], stop: asyncio.Event) -> None:

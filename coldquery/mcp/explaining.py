@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastmcp.tools import ToolResult
-
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Gateway
 from coldquery.hypothetical import Tried
 from coldquery.mcp.formats import Format
-from coldquery.mcp.rendering import json_block, small_result
+from coldquery.mcp.rendering import ToolReply, json_text, small_result
 from coldquery.postgres.answer import Result
 from coldquery.postgres.catalog import records
 from coldquery.postgres.plans import PLAN_LIMITS, Plan, plans_of, read, render
@@ -50,7 +48,7 @@ def check_form(form: Format | None) -> None:
         )
 
 
-def plan_result(result: Result, form: Format | None, duration_ms: float, session: Echo | None = None) -> ToolResult:
+def plan_result(result: Result, form: Format | None, duration_ms: float, session: Echo | None = None) -> ToolReply:
     """A plan and its reading; with format=objects also PostgreSQL's own JSON."""
     plans = plans_of(result)
     body = _body(plans)
@@ -59,7 +57,7 @@ def plan_result(result: Result, form: Format | None, duration_ms: float, session
     return _result(body, result, form, duration_ms, session)
 
 
-def tried_result(tried: Tried, indexes: Sequence[str], form: Format | None, duration_ms: float) -> ToolResult:
+def tried_result(tried: Tried, indexes: Sequence[str], form: Format | None, duration_ms: float) -> ToolReply:
     """The plan with indexes that are only imagined, which of them it uses, and what it would cost without them."""
     after = plans_of(tried.after)
     used = {node.text("Index Name") for plan in after for node in plan.nodes()}
@@ -90,7 +88,7 @@ def _cost(plans: Sequence[Plan]) -> float:
 
 def _result(
     body: dict[str, Any], result: Result, form: Format | None, duration_ms: float, session: Echo | None
-) -> ToolResult:
+) -> ToolReply:
     body["duration_ms"] = round(duration_ms, 2)
     if session is not None:
         body["session"] = session.to_dict()
@@ -99,4 +97,4 @@ def _result(
     if result.truncated is None:
         (body["plan_json"],) = records(result)[0].values()
     # It may be large, so it goes out once, as rows do.
-    return ToolResult(content=[json_block(body)])
+    return ToolReply((json_text(body),))

@@ -5,32 +5,28 @@ tests/e2e/test_fastmcp_contract.py holds each of them to what is relied on here.
 
 from __future__ import annotations
 
-import asyncio
-import re
 import secrets
-import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from fastmcp.server.context import Context, reset_transport, set_transport
 from fastmcp.server.dependencies import get_context, get_http_request
+from fastmcp.server.http import HostOriginGuardMiddleware
 from fastmcp.server.mixins.mcp_operations import _normalize_call_tool_result
 from mcp.server.context import ServerRequestContext
 from mcp.server.stdio import stdio_server
 from mcp_types import CallToolRequestParams
 
-from coldquery.telemetry.call import own_request_id
+from coldquery.mcp.stdio import Output
+from coldquery.telemetry.call import own_request_id, trace_told
 from coldquery.telemetry.tracing import name_span, trace_id
 
 if TYPE_CHECKING:
     from fastmcp import FastMCP
+    from starlette.types import ASGIApp
 
 STDIO_CLIENT = "stdio"
 _CLIENT = "coldquery.client"
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
-
-# A line of the stdio transport is one JSON-RPC message; a larger one than this is refused.
-LARGEST_LINE_BYTES = 64 * 2**20
 
 
 async def install_schema_lookup(server: FastMCP) -> None:
@@ -42,11 +38,15 @@ async def install_schema_lookup(server: FastMCP) -> None:
     server._mcp_server.get_tool_input_schema = schemas.get  # noqa: SLF001
 
 
-async def install_direct_calls(server: FastMCP) -> None:
+async def install_direct_calls(server: FastMCP, on_call: Callable[[str], object]) -> None:
     """Have the SDK call our tools by themselves, without the layers of FastMCP that look for other things in a call.
 
     Those are its middleware, its extensions, versions of tools and mounted servers, of which this server has none. They
     take longer than all that the gateway does for a read. What names no tool of ours goes their way.
+
+    Args:
+        server: that has the tools.
+        on_call: told the protocol version of each call to them.
     """
     tools = {tool.name: tool for tool in await server.list_tools()}
     layers = server._on_call_tool  # noqa: SLF001
@@ -54,12 +54,24 @@ async def install_direct_calls(server: FastMCP) -> None:
     async def call_tool(context: ServerRequestContext[Any], params: CallToolRequestParams) -> Any:
         if (tool := tools.get(params.name)) is None:
             return await layers(context, params)
+        on_call(context.protocol_version)
         name_span(f"tools/call {params.name}")
         async with Context(server):
             result = (await tool.run(params.arguments or {})).to_mcp_result()
         return _normalize_call_tool_result(result)
 
     server._mcp_server.add_request_handler("tools/call", CallToolRequestParams, call_tool)  # noqa: SLF001
+
+
+def guarded(app: ASGIApp, hosts: Sequence[str], origins: Sequence[str]) -> ASGIApp:
+    """An application behind FastMCP's check of the headers Host and Origin, against DNS rebinding.
+
+    Args:
+        app: all that is served.
+        hosts: names under which it may be asked, beside this machine's.
+        origins: whose pages may ask.
+    """
+    return HostOriginGuardMiddleware(app, allowed_hosts=hosts, allowed_origins=origins or None, mode="strict")
 
 
 def client_of_call(on_end: Callable[[str], object]) -> str | None:
@@ -95,21 +107,22 @@ def request_id() -> str:
     except RuntimeError:  # on standard input
         headers = ()
     for name, value in headers:
-        if name == b"traceparent" and (told := _TRACEPARENT.fullmatch(value.decode("latin-1"))):
-            return told[1]
+        if name == b"traceparent" and (told := trace_told(value.decode("latin-1"))):
+            return told
     return own_request_id()
 
 
-async def run_stdio(server: FastMCP) -> None:
-    """Serve MCP on standard input and output until the input ends or the task is cancelled.
+async def run_stdio(server: FastMCP, lines: AsyncIterator[bytes], output: Output) -> None:
+    """Serve MCP on a pair of streams until the first ends or the task is cancelled.
 
-    FastMCP's own runner reads the input in a thread that can't be stopped, so a signal would hang or skip the teardown.
+    FastMCP's own runner reads standard input in a thread that can't be stopped, so a signal would hang or skip the
+    teardown, and goes through threads for each line that it writes.
     """
     token = set_transport("stdio")
     try:
         async with (
             server._lifespan_manager(),  # noqa: SLF001
-            stdio_server(stdin=await _input_lines()) as (incoming, outgoing),
+            stdio_server(stdin=_Incoming(lines), stdout=_Outgoing(output)) as (incoming, outgoing),  # type: ignore[arg-type]
         ):
             low_level = server._mcp_server  # noqa: SLF001
             await low_level.run(incoming, outgoing, low_level.create_initialization_options())
@@ -117,36 +130,27 @@ async def run_stdio(server: FastMCP) -> None:
         reset_transport(token)
 
 
-class _Lines:
-    """Standard input as the SDK wants it, an asynchronous iterator of lines, read by the event loop."""
+class _Incoming:
+    """Lines as the SDK reads them, from what it takes for a file."""
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
+    def __init__(self, lines: AsyncIterator[bytes]) -> None:
+        self._lines = lines
 
-    def __aiter__(self) -> _Lines:
+    def __aiter__(self) -> _Incoming:
         return self
 
     async def __anext__(self) -> str:
-        line = await self._line()
-        if not line:
-            raise StopAsyncIteration
-        return line.decode("utf-8", "replace")
-
-    async def _line(self) -> bytes:
-        """The next line; of one that is too long something that is no JSON, so that it is answered with an error."""
-        too_long = False
-        while True:
-            try:
-                line = await self._reader.readline()
-            except ValueError:
-                too_long = True
-            else:
-                return b"too long" if too_long else line
+        return (await anext(self._lines)).decode("utf-8", "replace")
 
 
-async def _input_lines(source: TextIO | None = None) -> Any:
-    reader = asyncio.StreamReader(limit=LARGEST_LINE_BYTES)
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), source or sys.stdin
-    )
-    return _Lines(reader)
+class _Outgoing:
+    """Lines as the SDK writes them, to what it takes for a file."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    async def write(self, line: str) -> None:
+        await self._output.write(line.encode())
+
+    async def flush(self) -> None:
+        pass

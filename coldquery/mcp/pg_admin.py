@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, override
 
-from fastmcp.tools import ToolResult
 from mcp_types import ToolAnnotations
 
 from coldquery.errors import Code, Refusal
@@ -14,7 +13,7 @@ from coldquery.mcp.admin_settings import get_setting, search_settings, set_setti
 from coldquery.mcp.admin_stats import statistics
 from coldquery.mcp.admin_subject import ANALYZED, INDEXES, TABLES, Asking, find_relation, find_schema
 from coldquery.mcp.arguments import Arguments, Takes
-from coldquery.mcp.rendering import small_result
+from coldquery.mcp.rendering import ToolReply, small_result
 from coldquery.mcp.tool import GatewayTool
 from coldquery.postgres.maintenance.statements import Maintenance, Subject, Verb
 
@@ -91,7 +90,7 @@ class PgAdmin(GatewayTool[PgAdminArguments]):
         )
 
     @override
-    async def answer(self, arguments: PgAdminArguments) -> ToolResult:
+    async def answer(self, arguments: PgAdminArguments) -> ToolReply:
         """Do what was asked."""
         return small_result(await self._body(arguments))
 

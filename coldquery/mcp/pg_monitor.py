@@ -4,14 +4,13 @@ import warnings
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, override
 
-from fastmcp.tools import ToolResult
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from coldquery.gateway import Gateway
 from coldquery.mcp.arguments import Arguments, Takes
 from coldquery.mcp.monitoring import Monitor
-from coldquery.mcp.rendering import small_result
+from coldquery.mcp.rendering import ToolReply, small_result
 from coldquery.mcp.tool import GatewayTool
 
 DESCRIPTION = (
@@ -65,7 +64,7 @@ class PgMonitor(GatewayTool[PgMonitorArguments]):
         )
 
     @override
-    async def answer(self, arguments: PgMonitorArguments) -> ToolResult:
+    async def answer(self, arguments: PgMonitorArguments) -> ToolReply:
         """Look."""
         monitor = Monitor(self._gateway, self.caller().principal)
         limit = arguments.limit or DEFAULT_LIMIT

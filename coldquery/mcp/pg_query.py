@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, override
 
-from fastmcp.tools import ToolResult
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
@@ -12,7 +11,14 @@ from coldquery.errors import Code, Refusal
 from coldquery.gateway import Gateway, Wanted
 from coldquery.mcp.arguments import Arguments, Isolation, Takes
 from coldquery.mcp.explaining import check_form, explain_command, plan_result, tried_result
-from coldquery.mcp.rendering import answer_result, batch_result, ran_result, transacted_result, written_result
+from coldquery.mcp.rendering import (
+    ToolReply,
+    answer_result,
+    batch_result,
+    ran_result,
+    transacted_result,
+    written_result,
+)
 from coldquery.mcp.tool import GatewayTool
 from coldquery.sessions import Begin
 from coldquery.sessions.commands import Batch, Command, Explain, Operation, Query
@@ -85,7 +91,7 @@ class PgQuery(GatewayTool[PgQueryArguments]):
         )
 
     @override
-    async def answer(self, arguments: PgQueryArguments) -> ToolResult:
+    async def answer(self, arguments: PgQueryArguments) -> ToolReply:
         """Run the SQL and render its rows."""
         if arguments.session_id is not None:
             return await self._in_session(arguments, arguments.session_id)
@@ -110,7 +116,7 @@ class PgQuery(GatewayTool[PgQueryArguments]):
                 options = Begin.model_validate({"isolation_level": arguments.isolation_level})
                 return transacted_result(await gateway.transact(_operations(arguments), options, **wanted), form)
 
-    async def _in_session(self, arguments: PgQueryArguments, session_id: str) -> ToolResult:
+    async def _in_session(self, arguments: PgQueryArguments, session_id: str) -> ToolReply:
         started = time.perf_counter()
         if arguments.autocommit:
             raise Refusal(
@@ -156,7 +162,7 @@ class PgQuery(GatewayTool[PgQueryArguments]):
             )
         return explain_command(self._gateway, _sql(arguments), arguments.params, analyze=analyze, timeout_ms=timeout_ms)
 
-    async def _explained(self, arguments: PgQueryArguments) -> ToolResult:
+    async def _explained(self, arguments: PgQueryArguments) -> ToolReply:
         explain, indexes = self._explain(arguments), arguments.hypothetical_indexes
         if not indexes:
             answer = await self._gateway.explain(explain)

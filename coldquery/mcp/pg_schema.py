@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, override
 from warnings import catch_warnings, filterwarnings
 
-from fastmcp.tools import ToolResult
 from mcp_types import ToolAnnotations
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Answer, Gateway
 from coldquery.mcp.arguments import Arguments, Takes
-from coldquery.mcp.rendering import small_result
+from coldquery.mcp.rendering import ToolReply, small_result
 from coldquery.mcp.schema_changes import ColumnArguments, statement
 from coldquery.mcp.tool import GatewayTool
 from coldquery.postgres.catalog.describing import tidy, together, whole
@@ -121,7 +120,7 @@ class PgSchema(GatewayTool[PgSchemaArguments]):
         )
 
     @override
-    async def answer(self, arguments: PgSchemaArguments) -> ToolResult:
+    async def answer(self, arguments: PgSchemaArguments) -> ToolReply:
         """Look it up."""
         match arguments.action:
             case "list":

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, override
 
 import msgspec
-from fastmcp.tools import ToolResult
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
@@ -12,7 +11,7 @@ from coldquery.errors import Code, Refusal
 from coldquery.gateway import Gateway
 from coldquery.mcp.arguments import Arguments, Isolation, Takes
 from coldquery.mcp.internals import STDIO_CLIENT
-from coldquery.mcp.rendering import small_result
+from coldquery.mcp.rendering import ToolReply, small_result
 from coldquery.mcp.tool import GatewayTool
 from coldquery.sessions import Begin
 from coldquery.sessions.commands import Command, Commit, Inspect, Release, Rollback, RollbackTo, Savepoint
@@ -74,7 +73,7 @@ class PgTx(GatewayTool[PgTxArguments]):
         )
 
     @override
-    async def answer(self, arguments: PgTxArguments) -> ToolResult:
+    async def answer(self, arguments: PgTxArguments) -> ToolReply:
         """Do what was asked of a session."""
         match arguments.action:
             case "begin":
@@ -88,7 +87,7 @@ class PgTx(GatewayTool[PgTxArguments]):
         body = _plain({**msgspec.to_builtins(reply), "echo": None})
         return small_result({**body, "session": reply.echo.to_dict()})
 
-    async def _begin(self, arguments: PgTxArguments) -> ToolResult:
+    async def _begin(self, arguments: PgTxArguments) -> ToolReply:
         caller = self.caller()
         if arguments.keep and caller.client == STDIO_CLIENT:
             raise Refusal(

@@ -1,4 +1,4 @@
-"""Answers and errors as MCP tool results.
+"""Answers and errors as what a tool says.
 
 Rows go out once, as compact text: structured content would be walked five times on its way and sent a second time as
 text. In CSV and Markdown they are a text block of their own, before that with all else. Errors are small, so they go
@@ -6,11 +6,10 @@ out as structured content and as the same in text.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from fastmcp.tools import ToolResult
-from mcp_types import TextContent
 
 from coldquery.errors import Refusal
 from coldquery.gateway import Answer, Committed
@@ -28,12 +27,27 @@ _NEXT_PAGE = {
 }
 
 
-def answer_result(answer: Answer, form: Format) -> ToolResult:
+@dataclass(frozen=True, slots=True)
+class ToolReply:
+    """What a tool says, whichever door it goes out by.
+
+    Attributes:
+        texts: a block each.
+        structured: what the last of them says, as JSON that a program can use.
+        is_error: the call failed.
+    """
+
+    texts: tuple[str, ...]
+    structured: dict[str, Any] | None = None
+    is_error: bool = False
+
+
+def answer_result(answer: Answer, form: Format) -> ToolReply:
     """Rows in the form that was asked for, and what PostgreSQL said."""
     return _text(_table(answer.result, form), answer.duration_ms)
 
 
-def written_result(written: Answer | Committed, form: Format) -> ToolResult:
+def written_result(written: Answer | Committed, form: Format) -> ToolReply:
     """The same of a write without a session; with the outcome, where it was a transaction."""
     if isinstance(written, Answer):
         return _text(_table(written.result, form, wrote=True), written.duration_ms)
@@ -41,51 +55,49 @@ def written_result(written: Answer | Committed, form: Format) -> ToolResult:
     return _text({**_table(result, form, wrote=True), **_outcome(written)}, written.duration_ms)
 
 
-def transacted_result(committed: Committed, form: Format) -> ToolResult:
+def transacted_result(committed: Committed, form: Format) -> ToolReply:
     """The same for each operation in `results`, and the outcome of all."""
     tables = [_table(each, form, wrote=True) for each in committed.results]
     return _text({"results": tables, **_outcome(committed)}, committed.duration_ms)
 
 
-def ran_result(result: Result, form: Format, duration_ms: float, session: Echo, *, wrote: bool) -> ToolResult:
+def ran_result(result: Result, form: Format, duration_ms: float, session: Echo, *, wrote: bool) -> ToolReply:
     """Rows, and how the session is now."""
     return _text(_table(result, form, wrote=wrote), duration_ms, session)
 
 
-def batch_result(results: Sequence[Result], form: Format, duration_ms: float, session: Echo) -> ToolResult:
+def batch_result(results: Sequence[Result], form: Format, duration_ms: float, session: Echo) -> ToolReply:
     """Rows for each operation, and how the session is now."""
     return _text({"results": [_table(each, form, wrote=True) for each in results]}, duration_ms, session)
 
 
-def small_result(body: dict[str, Any]) -> ToolResult:
+def small_result(body: dict[str, Any], *, is_error: bool = False) -> ToolReply:
     """A small answer: structured content, and the same as text."""
-    return ToolResult(content=[json_block(body)], structured_content=body)
+    return ToolReply((json_text(body),), body, is_error)
 
 
-def refusal_result(refusal: Refusal) -> ToolResult:
+def refusal_result(refusal: Refusal) -> ToolReply:
     """An error result that says the same in structured content and in text."""
     body: dict[str, Any] = {"error": refusal.to_dict()}
     if refusal.notices is not None:
         body.update(refusal.notices)
     if refusal.session is not None:
         body["session"] = dict(refusal.session)
-    result = small_result(body)
-    result.is_error = True
-    return result
+    return small_result(body, is_error=True)
 
 
-def _text(body: dict[str, Any], duration_ms: float, session: Echo | None = None) -> ToolResult:
+def _text(body: dict[str, Any], duration_ms: float, session: Echo | None = None) -> ToolReply:
     body["duration_ms"] = round(duration_ms, 2)
     if session is not None:
         body["session"] = session.to_dict()
     # A table in CSV or Markdown is read as it is, and not as a string within JSON.
-    tables = [TextContent(type="text", text=body.pop(form)) for form in ("csv", "markdown") if form in body]
-    return ToolResult(content=[*tables, json_block(body)])
+    tables = [body.pop(form) for form in ("csv", "markdown") if form in body]
+    return ToolReply((*tables, json_text(body)))
 
 
-def json_block(body: dict[str, Any]) -> TextContent:
+def json_text(body: dict[str, Any]) -> str:
     """A body as compact JSON in which nothing hides."""
-    return TextContent(type="text", text=escaped_json(_encode(body)).decode())
+    return escaped_json(_encode(body)).decode()
 
 
 def _outcome(committed: Committed) -> dict[str, str]:

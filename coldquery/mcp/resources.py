@@ -14,7 +14,7 @@ from mcp_types import Completion, CompletionArgument, CompletionContext, PromptR
 
 from coldquery.errors import Refusal
 from coldquery.gateway import Gateway
-from coldquery.mcp.rendering import json_block
+from coldquery.mcp.rendering import json_text
 from coldquery.postgres.identifiers import quote_name
 
 TABLE = "postgres://schema/{schema}/{table}"
@@ -115,4 +115,4 @@ async def _answer(server: FastMCP, name: str, arguments: dict[str, Any]) -> str:
     if result.is_error:
         error = body["error"]
         raise ResourceError(" ".join([f"{error['code']}:", error["message"], error.get("hint") or "", error["next"]]))
-    return json_block(body).text
+    return json_text(body)

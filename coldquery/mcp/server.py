@@ -1,6 +1,8 @@
 """The MCP server: FastMCP around a gateway."""
 
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from typing import Any
 
 from fastmcp import FastMCP
 
@@ -13,8 +15,10 @@ from coldquery.mcp.pg_schema import PgSchema
 from coldquery.mcp.pg_tx import PgTx
 from coldquery.mcp.prompts import add_prompts
 from coldquery.mcp.resources import add_resources
+from coldquery.mcp.tool import GatewayTool
 from coldquery.telemetry import tracing
 
+INFO = {"name": "coldquery", "version": version("coldquery")}
 INSTRUCTIONS = (
     "ColdQuery is a gateway to one PostgreSQL database. Look before you query: pg_schema list and describe tell what "
     "there is. Answers are capped; `truncated` says by what and what to do. "
@@ -26,17 +30,27 @@ INSTRUCTIONS = (
 LIST_TTL_S = 300
 
 
-async def build_server(gateway: Gateway) -> FastMCP:
+def build_tools(gateway: Gateway) -> list[GatewayTool[Any]]:
+    """Our tools, in a stable order."""
+    return [PgQuery(gateway), PgTx(gateway), PgSchema(gateway), PgAdmin(gateway), PgMonitor(gateway)]
+
+
+async def build_server(
+    gateway: Gateway, tools: Sequence[GatewayTool[Any]], on_call: Callable[[str], object] = str
+) -> FastMCP:
     """A FastMCP server over `gateway`, which the caller opens and closes.
 
-    It has our tools, in a stable order, resources and prompts.
+    Args:
+        gateway: for resources and prompts.
+        tools: of the same gateway.
+        on_call: told the protocol version of each call of a tool.
     """
     tracing.look()
     server = FastMCP(
-        "coldquery",
+        INFO["name"],
         INSTRUCTIONS,
-        version=version("coldquery"),
-        tools=[PgQuery(gateway), PgTx(gateway), PgSchema(gateway), PgAdmin(gateway), PgMonitor(gateway)],
+        version=INFO["version"],
+        tools=tools,
         on_duplicate="error",
         mask_error_details=True,
         strict_input_validation=True,
@@ -46,5 +60,5 @@ async def build_server(gateway: Gateway) -> FastMCP:
     add_resources(server, gateway)
     add_prompts(server)
     await install_schema_lookup(server)
-    await install_direct_calls(server)
+    await install_direct_calls(server, on_call)
     return server

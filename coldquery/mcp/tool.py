@@ -8,16 +8,17 @@ from typing import Any, ClassVar, override
 
 import structlog
 from fastmcp.tools import Tool, ToolResult
+from mcp_types import ContentBlock, TextContent
 from pydantic import PrivateAttr
 
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Caller, Gateway
 from coldquery.mcp.arguments import Arguments, Takes, parse, schema
 from coldquery.mcp.internals import client_of_call, request_id
-from coldquery.mcp.rendering import refusal_result
+from coldquery.mcp.rendering import ToolReply, refusal_result
 from coldquery.postgres.digest import digest
 from coldquery.sessions import short_id
-from coldquery.telemetry.call import CURRENT, Call
+from coldquery.telemetry.call import CURRENT, Call, Door
 from coldquery.telemetry.metrics import DENIALS, OTHER, expect_calls
 
 PRINCIPAL = "anonymous"
@@ -40,7 +41,7 @@ class GatewayTool[A: Arguments](Tool):
         self._gateway = gateway
         expect_calls(self.name, self.actions)
 
-    async def answer(self, arguments: A) -> ToolResult:
+    async def answer(self, arguments: A) -> ToolReply:
         """Do what was asked.
 
         Raises:
@@ -50,44 +51,59 @@ class GatewayTool[A: Arguments](Tool):
 
     def caller(self) -> Caller:
         """Who makes the call that runs now. There is no authentication yet, so that all are one principal."""
-        return Caller(PRINCIPAL, client_of_call(self._gateway.client_gone))
+        call = CURRENT.get()
+        return Caller(PRINCIPAL, None if call is None else call.client)
 
     @override
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
-        """Check the arguments, answer, and tell of the call. Never raises but for a cancelled call."""
-        call = self._call(arguments)
+        """As `reply`, for FastMCP."""
+        reply = await self.reply(
+            arguments, "fastmcp", request=request_id(), client=client_of_call(self._gateway.client_gone)
+        )
+        blocks: list[ContentBlock] = [TextContent(type="text", text=each) for each in reply.texts]
+        return ToolResult(content=blocks, structured_content=reply.structured, is_error=reply.is_error)
+
+    async def reply(self, arguments: dict[str, Any], door: Door, *, request: str, client: str | None) -> ToolReply:
+        """Check the arguments, answer, and tell of the call. Never raises but for a cancelled call.
+
+        Args:
+            arguments: as JSON has them.
+            door: by which the call came in.
+            request: what joins the events of the call.
+            client: who makes it, where their end can be known.
+        """
+        action, session = arguments.get("action"), arguments.get("session_id")
+        settings = self._gateway.settings
+        call = Call(
+            self.name,
+            action if isinstance(action, str) and action in self.actions else OTHER,
+            PRINCIPAL,
+            door=door,
+            client=client,
+            session=short_id(session) if isinstance(session, str) else None,
+            request=request,
+            slow_s=settings.slow_statement_ms / 1000,
+            show_text=settings.log_statements,
+        )
         token = CURRENT.set(call)
         outcome = Code.CANCELLED.value
         try:
-            result = await self.answer(parse(self.takes, self.actions, arguments))  # type: ignore[arg-type]  # takes is A's
+            reply = await self.answer(parse(self.takes, self.actions, arguments))  # type: ignore[arg-type]  # takes is A's
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code.value
             self._note_denial(call, arguments, outcome)
-            result = refusal_result(refusal)
+            reply = refusal_result(refusal)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - told as a defect, without its text; the log has the rest
             outcome = Code.INTERNAL.value
             _log.error("call_crashed", request=call.request, tool=self.name, exc_info=error)
-            result = refusal_result(Refusal(Code.INTERNAL, "The call failed by a defect of the gateway."))
+            reply = refusal_result(Refusal(Code.INTERNAL, "The call failed by a defect of the gateway."))
         finally:
             CURRENT.reset(token)
             call.end(outcome)
-        return result
-
-    def _call(self, arguments: dict[str, Any]) -> Call:
-        action, session = arguments.get("action"), arguments.get("session_id")
-        settings = self._gateway.settings
-        return Call(
-            self.name,
-            action if isinstance(action, str) and action in self.actions else OTHER,
-            PRINCIPAL,
-            session=short_id(session) if isinstance(session, str) else None,
-            request=request_id(),
-            slow_s=settings.slow_statement_ms / 1000,
-            show_text=settings.log_statements,
-        )
+        return reply
 
     def _note_denial(self, call: Call, arguments: dict[str, Any], code: str) -> None:
         audit = self._gateway.audit

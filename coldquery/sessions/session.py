@@ -112,6 +112,7 @@ class SessionActor(Actor[Command, Reply]):
         self._limits = limits
         self._clock = clock
         self._held: HeldTransaction | None = None
+        self._without: State = Open()
         self._idle_timeout_s = options.idle_timeout_s or limits.idle_timeout_s
         self._idle_since = clock.now()
         self._ends_at = math.inf
@@ -158,6 +159,7 @@ class SessionActor(Actor[Command, Reply]):
             # Nobody who ended the session could know what became of a COMMIT that was cut off.
             if in_doubt and isinstance(self.state, Ended) and self.state.xid is not None:
                 self.end(REASON_OF[self.state.outcome])
+            self._let_go()
 
     @override
     def on_abandon(self, command: Command) -> None:
@@ -203,7 +205,7 @@ class SessionActor(Actor[Command, Reply]):
     @property
     def state(self) -> State:
         """The transaction's."""
-        return Open() if self._held is None else self._held.state
+        return self._without if self._held is None else self._held.state
 
     def disconnect(self) -> None:
         """Cuts the connection. For the reaper alone: an actor that ends closes it by itself."""
@@ -352,6 +354,14 @@ class SessionActor(Actor[Command, Reply]):
         """Go on only if somebody waits for what comes next: not if the caller has left, or the session's time is up."""
         if self._orphaned or self.ref.reason in INTERRUPTING:
             raise Refusal(Code.CANCELLED, "The call was cancelled before the statement ran.")
+
+    def _let_go(self) -> None:
+        """Free the closed connection, far the most of what a session holds, without waiting for the collector.
+
+        The actor and its cell hold each other. One that is still open is kept, for the reaper to find.
+        """
+        if self._held is not None and self._held.connection.is_closed():
+            self._without, self._held = self._held.state, None
 
     def _broke(self, _: object) -> None:
         self.ref.stop(CONNECTION_LOST)

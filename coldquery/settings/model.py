@@ -64,6 +64,10 @@ class Settings(BaseModel):
         default=(), description="Further names under which requests may address the gateway, such as a proxy's."
     )
     allowed_origins: tuple[str, ...] = Field(default=(), description="Web origins whose pages may call the gateway.")
+    express: bool = Field(
+        default=True,
+        description="Answer the calls of tools past FastMCP where they need nothing of it, several times as fast.",
+    )
     read_pool_size: int = Field(default=10, ge=1, le=200, description="Connections for reads, at most.")
     write_pool_size: int = Field(
         default=5, ge=1, le=200, description="Connections for writes without a session, at most."

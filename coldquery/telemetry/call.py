@@ -6,19 +6,22 @@ Whoever runs a part of it (a pool's job, a session, a connection) is handed the 
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
 from coldquery.errors import Code
 from coldquery.telemetry import tracing
-from coldquery.telemetry.metrics import DENIALS, DENIED, IN_FLIGHT, STATEMENTS, of_calls
+from coldquery.telemetry.metrics import CALLS_BY_DOOR, DENIALS, DENIED, IN_FLIGHT, STATEMENTS, of_calls
 from coldquery.telemetry.tracing import Trace
+
+type Door = Literal["express", "fastmcp"]
 
 CURRENT: ContextVar[Call | None] = ContextVar("coldquery_call", default=None)
 """The call that the running task serves."""
@@ -37,6 +40,8 @@ _OUTCOMES: dict[str, str] = {
     ),
 }
 
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+
 _log = structlog.get_logger(__name__)
 
 _in_flight: set[Call] = set()
@@ -50,6 +55,15 @@ def own_request_id() -> str:
     return f"{_boot}{next(_numbers):08x}"
 
 
+def trace_told(traceparent: str) -> str | None:
+    """The trace id that a client told, if it is one.
+
+    Source: https://www.w3.org/TR/trace-context/#traceparent-header
+    """
+    found = _TRACEPARENT.fullmatch(traceparent)
+    return found[1] if found else None
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """A tool call.
@@ -58,6 +72,8 @@ class Call:
         tool: which tool.
         action: of the tool; `other` if it has no such action.
         principal: who calls.
+        door: by which it came in.
+        client: who makes it, where their end can be known.
         session: the short id of the session that was named.
         request: what joins the events of this call: the client's trace id where it told one.
         slow_s: a statement that takes longer is told of.
@@ -67,6 +83,8 @@ class Call:
     tool: str
     action: str
     principal: str
+    door: Door = "fastmcp"
+    client: str | None = None
     session: str | None = None
     request: str = field(default_factory=own_request_id)
     slow_s: float = float("inf")
@@ -118,6 +136,7 @@ class Call:
         durations, calls = of_calls(self.tool, self.action)
         durations.observe(took_s)
         calls[_OUTCOMES.get(outcome, "error")].inc()
+        CALLS_BY_DOOR[self.door].inc()
         if outcome in DENIALS:
             DENIED.labels(outcome).inc()
         _log.info(
@@ -126,6 +145,7 @@ class Call:
             tool=self.tool,
             action=self.action,
             principal=self.principal,
+            door=self.door,
             session=self.session,
             outcome=outcome,
             duration_ms=round(took_s * 1000, 2),

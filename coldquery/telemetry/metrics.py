@@ -33,6 +33,7 @@ GCCollector(registry=REGISTRY)
 OTHER = "other"
 
 OUTCOMES = ("ok", "error", "denied", "timeout", "cancelled", "rejected")
+DOORS = ("express", "fastmcp")
 STATEMENT_KINDS = ("read", "write", "ddl", "explain", "maintenance", "tx_control", OTHER)
 # The classes that a gateway can meet. https://www.postgresql.org/docs/current/errcodes-appendix.html
 SQLSTATE_CLASSES = (
@@ -82,6 +83,8 @@ def _zero(metric: Counter | Histogram, labels: dict[str, tuple[str, ...]]) -> No
 CALLS: Counter = Counter(
     "coldquery_calls", "Tool calls that have ended.", ("tool", "action", "outcome"), registry=REGISTRY
 )
+_BY_DOOR = _counter("calls_by_door_total", "Tool calls that have ended, by the door they came in by.", door=DOORS)
+CALLS_BY_DOOR = {door: _BY_DOOR.labels(door) for door in DOORS}
 CALL_SECONDS: Histogram = Histogram(
     "coldquery_call_duration_seconds",
     "How long tool calls took, from their arguments to their result.",

@@ -63,6 +63,11 @@ def look() -> None:
     _wanted = not isinstance(trace.get_tracer_provider(), ProxyTracerProvider | NoOpTracerProvider)
 
 
+def wanted() -> bool:
+    """Whether anybody wants spans, as `look` saw it."""
+    return _wanted
+
+
 def trace_id() -> str | None:
     """Of the trace that the client has told of, or that a span of ours began; None if there is none."""
     context = trace.get_current_span().get_span_context()

@@ -60,12 +60,15 @@ def _floor(dsn: str, port: int) -> Sequence[str]:
     return [sys.executable, "-m", "ops.bench.floor", "--dsn", dsn, "--port", str(port)]
 
 
-def _gateway(dsn: str, port: int) -> Sequence[str]:
-    return [COLDQUERY, "serve", "--dsn", dsn, "--port", str(port), "--max-sessions", MAX_SESSIONS]
+def _gateway(*flags: str) -> Callable[[str, int], Sequence[str]]:
+    def command(dsn: str, port: int) -> Sequence[str]:
+        return [COLDQUERY, "serve", "--dsn", dsn, "--port", str(port), "--max-sessions", MAX_SESSIONS, *flags]
+
+    return command
 
 
-def _gateway_stdio(dsn: str, _: int) -> Sequence[str]:
-    return [COLDQUERY, "serve", "--dsn", dsn, "--transport", "stdio", "--max-sessions", MAX_SESSIONS]
+# The express lane off: what the framework's door costs.
+_SLOW = "--no-express"
 
 
 OWN = (
@@ -80,7 +83,16 @@ OWN = (
     Subject("naive-fast", "naive, with the gateway's settings", "modern", _naive("--fast")),
     Subject("naive-handshake", "naive-fast, in the handshake era", "handshake", _naive("--fast")),
     Subject("naive-stdio", "naive-fast, over stdio", "lines", _naive("--fast", port=False)),
-    Subject("coldquery", "HTTP, 2026-07-28", "modern", _gateway, as_gateway, transactions=True),
-    Subject("coldquery-handshake", "HTTP, handshake era", "handshake", _gateway, as_gateway, transactions=True),
-    Subject("coldquery-stdio", "stdio", "lines", _gateway_stdio, as_gateway, transactions=True),
+    Subject("coldquery", "HTTP, 2026-07-28", "modern", _gateway(), as_gateway, transactions=True),
+    Subject(
+        "coldquery-fastmcp", "the same by FastMCP's door", "modern", _gateway(_SLOW), as_gateway, transactions=True
+    ),
+    Subject("coldquery-handshake", "HTTP, handshake era", "handshake", _gateway(), as_gateway, transactions=True),
+    Subject("coldquery-stdio", "stdio", "lines", _gateway("--transport", "stdio"), as_gateway, transactions=True),
+    Subject(
+        *("coldquery-stdio-fastmcp", "the same by FastMCP's door", "lines"),
+        _gateway("--transport", "stdio", _SLOW),
+        as_gateway,
+        transactions=True,
+    ),
 )

@@ -9,6 +9,7 @@ from fastmcp import Client, FastMCP
 from fastmcp.server.dependencies import get_context
 from mcp.server import _streamable_http_modern
 from mcp.server.stdio import stdio_server
+from mcp_types.version import LATEST_MODERN_VERSION
 
 from coldquery.mcp.internals import install_direct_calls
 
@@ -62,9 +63,12 @@ async def test_a_tool_is_called_past_fastmcps_layers_and_an_unknown_one_through_
         return str(get_context().fastmcp.name)
 
     monkeypatch.setattr(server, "call_tool", call_tool)
-    await install_direct_calls(server)
+    versions: list[str] = []
+    await install_direct_calls(server, versions.append)
     async with Client(server) as client:
         assert (await client.call_tool("look")).data == "x"
         assert through == []
+        assert versions == [LATEST_MODERN_VERSION]
         assert (await client.call_tool("nothing", raise_on_error=False)).is_error
         assert set(through) == {"nothing"}
+        assert len(versions) == 1

@@ -5,12 +5,10 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
-from fastmcp.tools import ToolResult
-from mcp_types import TextContent
 
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Answer
-from coldquery.mcp.rendering import answer_result, refusal_result
+from coldquery.mcp.rendering import ToolReply, answer_result, refusal_result
 from coldquery.postgres.answer import MAX_NOTICES, Column, Notices, Result, Truncation
 
 
@@ -20,26 +18,24 @@ def answer(rows: list[tuple[Any, ...]], truncated: Truncation | None = None) -> 
     return Answer(result, 1.2345)
 
 
-def told(result: ToolResult) -> dict[str, Any]:
-    (block,) = result.content
-    assert isinstance(block, TextContent)
-    body: dict[str, Any] = json.loads(block.text)
+def told(reply: ToolReply) -> dict[str, Any]:
+    (text,) = reply.texts
+    body: dict[str, Any] = json.loads(text)
     return body
 
 
 def test_an_answer_is_one_compact_json_text_and_no_structured_content() -> None:
     result = answer_result(answer([(1,), (2,)]), "table")
-    assert result.structured_content is None
-    (block,) = result.content
-    assert isinstance(block, TextContent)
-    assert json.loads(block.text) == {
+    assert result.structured is None
+    (text,) = result.texts
+    assert json.loads(text) == {
         "columns": [{"name": "a", "type": "int4"}],
         "rows": [[1], [2]],
         "row_count": 2,
         "command": "SELECT",
         "duration_ms": 1.23,
     }
-    assert '{"name":"a","type":"int4"}' in block.text
+    assert '{"name":"a","type":"int4"}' in text
 
 
 def test_a_cut_answer_says_by_which_limit_and_what_to_do() -> None:
@@ -61,11 +57,9 @@ def test_a_first_row_that_is_too_large_alone_is_told_as_such() -> None:
 
 @pytest.mark.parametrize("form", ["csv", "markdown"])
 def test_csv_and_markdown_are_a_block_of_their_own(form: Literal["csv", "markdown"]) -> None:
-    table, rest = answer_result(answer([(1,)]), form).content
-    assert isinstance(table, TextContent)
-    assert isinstance(rest, TextContent)
-    assert table.text == {"csv": "a\n1\n", "markdown": "| a |\n| --- |\n| 1 |\n"}[form]
-    assert json.loads(rest.text) == {"row_count": 1, "command": "SELECT", "duration_ms": 1.23}
+    table, rest = answer_result(answer([(1,)]), form).texts
+    assert table == {"csv": "a\n1\n", "markdown": "| a |\n| --- |\n| 1 |\n"}[form]
+    assert json.loads(rest) == {"row_count": 1, "command": "SELECT", "duration_ms": 1.23}
 
 
 def test_notices_are_told_with_the_answer_and_with_the_error() -> None:
@@ -84,4 +78,4 @@ def test_notices_are_told_with_the_answer_and_with_the_error() -> None:
 def test_an_error_is_marked_and_says_the_same_twice() -> None:
     result = refusal_result(Refusal(Code.SQL_ERROR, "no"))
     assert result.is_error
-    assert told(result) == result.structured_content
+    assert told(result) == result.structured

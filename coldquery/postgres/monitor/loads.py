@@ -16,12 +16,17 @@ _DIMENSIONS = ("state", "user", "application", "database")
 
 
 def connections(row: Row, limit: int) -> dict[str, Any]:
-    """How many there are against how many there may be, and by state, user, application and database."""
+    """How many there are against how many there may be, and by state, user, application and database.
+
+    Of each the `limit` with most connections; `left_out` counts the connections of the others.
+    """
     usable = row["max"] - row["reserved"]
     counts: dict[str, Counter[str]] = {name: Counter() for name in _DIMENSIONS}
     for group in row["groups"]:
         for name, counter in counts.items():
             counter[group[name]] += group["connections"]
+    told = {f"by_{name}": dict(counter.most_common(limit)) for name, counter in counts.items()}
+    left_out = {name: rest for name, each in told.items() if (rest := row["used"] - sum(each.values()))}
     return {
         "used": row["used"],
         "usable": usable,
@@ -29,7 +34,8 @@ def connections(row: Row, limit: int) -> dict[str, Any]:
         "max_connections": row["max"],
         "reserved": row["reserved"],
         **({"limits": row["limits"]} if row["limits"] else {}),
-        **{f"by_{name}": dict(counter.most_common(limit)) for name, counter in counts.items()},
+        **told,
+        **({"left_out": left_out} if left_out else {}),
     }
 
 

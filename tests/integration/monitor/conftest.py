@@ -20,11 +20,16 @@ WAIT_S = 20
 type Connection = asyncpg.Connection[asyncpg.Record]
 
 
+def tag_of(database: TestDatabase) -> str:
+    """What the names of the gateway's sessions begin with: no other gateway's on the same server do."""
+    return f"coldquery/test/{database.name}"
+
+
 @pytest.fixture
 async def gateway(database: TestDatabase) -> AsyncIterator[Gateway]:
     reader, writer = (Target(dsn, "coldquery/test/1/x", 2) for dsn in (database.reader_dsn, database.owner_dsn))
     settings = Settings(pool_acquire_timeout_s=1, drain_timeout_s=1, spare_connections=0)
-    async with Gateway(settings, reader, writer) as gateway:
+    async with Gateway(settings, reader, writer, tag=tag_of(database)) as gateway:
         yield gateway
 
 

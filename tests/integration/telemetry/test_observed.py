@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Caller, Gateway
-from coldquery.mcp.server import build_server
+from coldquery.mcp.server import build_server, build_tools
 from coldquery.postgres.pool import Pool
 from coldquery.postgres.target import Target
 from coldquery.reads import Read
@@ -247,7 +247,7 @@ async def test_spans_show_a_call_what_it_waited_for_and_its_statements(
 
 
 async def test_the_series_of_a_server_with_all_its_tools_are_bounded(gateway: Gateway) -> None:
-    await build_server(gateway)
+    await build_server(gateway, build_tools(gateway))
     series = page(gateway)
     assert len(series) <= 1_200
     assert len([each for each in series if each.startswith("coldquery_calls_total")]) > 150

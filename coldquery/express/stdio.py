@@ -1,0 +1,153 @@
+"""The express lane on standard input and output, for both eras of the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from typing import Any, Protocol, Self
+
+import msgspec
+
+from coldquery.express.frames import MODERN, CallFrame, Replies, Tool, closed, understood
+from coldquery.telemetry import tracing
+from coldquery.telemetry.call import own_request_id, trace_told
+
+# Before these a result was another.
+HANDSHAKE = ("2025-06-18", "2025-11-25")
+# How long the last replies may take.
+LAST_REPLIES_S = 1.0
+
+
+class Output(Protocol):
+    """Where lines are written."""
+
+    def write(self, line: bytes) -> Awaitable[None]:
+        """Write a line with its end."""
+
+
+class _Method(msgspec.Struct):
+    method: str
+
+
+class _Cancelled(msgspec.Struct):
+    class Params(msgspec.Struct):
+        requestId: int | str  # noqa: N815 - the message's name
+
+    params: Params
+
+
+class StdioLane:
+    """The lines that come in, but for the calls among them that are understood: these are answered here.
+
+    The lane is closed until FastMCP has let a call through on this connection, and so has settled its era.
+
+    Args:
+        lines: what comes in.
+        output: where replies go.
+        client: whose end is that of the input.
+        tools: that may be called.
+        replies: how they are answered.
+    """
+
+    def __init__(
+        self, lines: AsyncIterator[bytes], output: Output, client: str, tools: Iterable[Tool], replies: Replies
+    ) -> None:
+        self._lines = lines
+        self._output = output
+        self._client = client
+        self._tools = {each.name: each for each in tools}
+        self._replies = replies
+        self._version: str | None = None
+        self._running: dict[int | str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unwanted: set[asyncio.Task[None]] = set()
+
+    def open(self, version: str) -> None:
+        """FastMCP has let a call through, of this version of the protocol."""
+        self._version = version if version == MODERN or version in HANDSHAKE else None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __aiter__(self) -> StdioLane:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next line that is not for this lane."""
+        async for line in self._lines:
+            frame = understood(line)
+            if frame is None:
+                self._look(line)
+            elif self._serves(frame):
+                self._start(frame)
+                continue
+            return line
+        await self.close()
+        raise StopAsyncIteration
+
+    async def close(self) -> None:
+        """Cancel what runs, and say so."""
+        self._version = None
+        for each in self._tasks:
+            each.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST_REPLIES_S)
+
+    def _serves(self, frame: CallFrame) -> bool:
+        if self._version is None or frame.params.name not in self._tools or tracing.wanted():
+            return False
+        return frame.is_modern if self._version == MODERN else frame.is_bare
+
+    def _start(self, frame: CallFrame) -> None:
+        task = asyncio.get_running_loop().create_task(self._answer(frame), name="express call")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._running[_key(frame.id)] = task
+
+    async def _answer(self, frame: CallFrame) -> None:
+        request = trace_told(frame.params.meta.traceparent) or own_request_id()
+        tool, arguments = self._tools[frame.params.name], frame.params.arguments or {}
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - `_start` has made it
+        try:
+            reply = await tool.reply(arguments, "express", request=request, client=self._client)
+            message = self._replies.encode(frame, reply)
+        except asyncio.CancelledError:
+            if task in self._unwanted:
+                self._unwanted.discard(task)
+                return
+            message = closed(frame)
+        finally:
+            # A later call may have taken the same id.
+            if self._running.get(_key(frame.id)) is task:
+                del self._running[_key(frame.id)]
+        await self._output.write(message + b"\n")
+
+    def _look(self, line: bytes) -> None:
+        """Heed what a line says beside what FastMCP makes of it."""
+        match _read(line, _Method):
+            case _Method("initialize"):
+                self._version = None
+            case _Method("notifications/cancelled"):
+                cancelled = _read(line, _Cancelled)
+                if cancelled is not None and (task := self._running.pop(_key(cancelled.params.requestId), None)):
+                    self._unwanted.add(task)
+                    task.cancel()
+
+
+def _key(request: int | str) -> int | str:
+    """By which a request is found again: clients may write the id 7 as "7"."""
+    try:
+        return int(request)
+    except ValueError:
+        return request
+
+
+def _read(line: bytes, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
