@@ -111,6 +111,9 @@ class Cell[C, R]:
         except asyncio.CancelledError:
             self._abandoned(envelope, envelope.abandon())
             raise
+        finally:
+            # An error's traceback holds this frame, which must not hold the error: only the collector would free them.
+            del envelope, reply
 
     def signal(self, signal: object) -> None:
         """See `ActorRef.signal`."""
@@ -208,6 +211,8 @@ class Cell[C, R]:
             self._keep_unheard(envelope)
             self.running = None
             self.idle_since = self._clock.now()
+        # The traceback of an error that was the reply holds this frame, which must not hold the error in turn.
+        del envelope
         return True
 
     async def _tear_down(self) -> None:

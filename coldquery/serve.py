@@ -76,6 +76,22 @@ async def serve(load: Callable[[], Loaded]) -> None:
     _log.info("stopped")
 
 
+async def application(gateway: Gateway, *, with_metrics: bool, express: bool) -> ASGIApp:
+    """All that is served over HTTP: MCP, by one door or two, behind their guard, and the operator's pages."""
+    from coldquery.mcp import server as mcp  # noqa: PLC0415 - takes a second; the embedded server starts meanwhile
+    from coldquery.mcp.internals import Guard  # noqa: PLC0415
+
+    settings, tools = gateway.settings, mcp.build_tools(gateway)
+    framework = (await mcp.build_server(gateway, tools)).http_app(
+        path=MCP_PATH, host_origin_protection=False, session_idle_timeout=HANDSHAKE_IDLE_S
+    )
+    framework.router.routes.extend(health_routes(gateway))
+    if with_metrics:
+        framework.router.routes.append(metrics_route(gateway))
+    app: ASGIApp = ExpressLane(framework, MCP_PATH, tools, Replies(mcp.INFO)) if express else framework
+    return NoteRefusals(Guard(app, settings.allowed_hosts, settings.allowed_origins), gateway.audit)
+
+
 async def _serve_http(
     gateway: Gateway,
     loaded: Loaded,
@@ -85,24 +101,10 @@ async def _serve_http(
     *,
     metrics: str | None,
 ) -> None:
-    from coldquery.mcp import server as mcp  # noqa: PLC0415 - takes a second; the embedded server starts meanwhile
-    from coldquery.mcp.internals import guarded  # noqa: PLC0415
-
     settings = loaded.settings
-    tools = mcp.build_tools(gateway)
-    pages = (await mcp.build_server(gateway, tools)).http_app(
-        path=MCP_PATH, host_origin_protection=False, session_idle_timeout=HANDSHAKE_IDLE_S
-    )
-    pages.router.routes.extend(health_routes(gateway))
-    if metrics is None:
-        pages.router.routes.append(metrics_route(gateway))
-    app: ASGIApp = pages
-    if settings.express:
-        app = ExpressLane(app, MCP_PATH, tools, Replies(mcp.INFO))
-    # In front of both doors.
-    app = guarded(app, settings.allowed_hosts, settings.allowed_origins)
+    app = await application(gateway, with_metrics=metrics is None, express=settings.express)
     serving_mcp = server(
-        NoteRefusals(app, gateway.audit),
+        app,
         lifespan="on",
         timeout_graceful_shutdown=max(1, round(settings.drain_timeout_s)),
     )
@@ -206,9 +208,12 @@ def _reload(
 def _freeze() -> None:
     """Take what start-up made out of the collector's sight: walking FastMCP's objects costs 80 to 180 ms each time.
 
-    What is left to walk is little, so that full collections may come often: an ended session is a cycle of its actor
-    and its connection, which only they find.
+    What is left to walk is little, so that collections may come often: a call that goes through the SDK leaves some
+    forty objects that only they find, and an ended session a dozen.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 10, 2)
+    # A full one waits until a quarter of what the last one left has come anew. The one before left all that is frozen;
+    # this one leaves nothing.
+    gc.collect()
+    gc.set_threshold(5_000, 5, 2)

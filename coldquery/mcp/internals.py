@@ -23,10 +23,11 @@ from coldquery.telemetry.tracing import name_span, trace_id
 
 if TYPE_CHECKING:
     from fastmcp import FastMCP
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 STDIO_CLIENT = "stdio"
 _CLIENT = "coldquery.client"
+MOST_KNOWN = 100
 
 
 async def install_schema_lookup(server: FastMCP) -> None:
@@ -63,7 +64,7 @@ async def install_direct_calls(server: FastMCP, on_call: Callable[[str], object]
     server._mcp_server.add_request_handler("tools/call", CallToolRequestParams, call_tool)  # noqa: SLF001
 
 
-def guarded(app: ASGIApp, hosts: Sequence[str], origins: Sequence[str]) -> ASGIApp:
+class Guard:
     """An application behind FastMCP's check of the headers Host and Origin, against DNS rebinding.
 
     Args:
@@ -71,7 +72,31 @@ def guarded(app: ASGIApp, hosts: Sequence[str], origins: Sequence[str]) -> ASGIA
         hosts: names under which it may be asked, beside this machine's.
         origins: whose pages may ask.
     """
-    return HostOriginGuardMiddleware(app, allowed_hosts=hosts, allowed_origins=origins or None, mode="strict")
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str], origins: Sequence[str]) -> None:
+        self._app = app
+        self._check = HostOriginGuardMiddleware(
+            self._passed, allowed_hosts=hosts, allowed_origins=origins or None, mode="strict"
+        )
+        # What it looks at, of requests that it has let through: it takes as long as all else before a tool.
+        self._known: set[tuple[object, ...]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] == "http" and _guarded_by(scope) in self._known:
+            await self._app(scope, receive, send)
+        else:
+            await self._check(scope, receive, send)
+
+    async def _passed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and len(self._known) < MOST_KNOWN:
+            self._known.add(_guarded_by(scope))
+        await self._app(scope, receive, send)
+
+
+def _guarded_by(scope: Scope) -> tuple[object, ...]:
+    asked = [each for each in scope["headers"] if each[0] in {b"host", b"origin"}]
+    return (scope["scheme"], scope.get("server"), *asked)
 
 
 def client_of_call(on_end: Callable[[str], object]) -> str | None:

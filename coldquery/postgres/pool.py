@@ -101,8 +101,9 @@ class Pool:
         """
         loop = asyncio.get_running_loop()
         flight = _Flight[T](job, loop.create_future(), CURRENT.get())
-        # An empty context: the task must not carry the request's context, and so its memory, past the request.
-        task = loop.create_task(self._fly(flight), context=contextvars.Context())
+        # An empty context: the task must not carry the request's context, and so its memory, past the request. At once:
+        # to come round again first would cost it a turn of the loop.
+        task = asyncio.Task(self._fly(flight), loop=loop, context=contextvars.Context(), eager_start=True)
         flight.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -156,10 +156,7 @@ class HeldTransaction:
         try:
             result = await connection.run(sql, params, limits, cached=False, complete=writes)
         except DRIVER_ERRORS as error:
-            refused = await self._failed(error, sql)
-            if writes or undone:
-                trail.statement(sql, None, refused)
-            raise refused from None
+            raise await self._refused(error, sql, told=writes or undone) from None
         if writes or undone:
             trail.statement(sql, result, None)
         if not connection.is_in_transaction():
@@ -362,6 +359,13 @@ class HeldTransaction:
             await self.connection.control("; ".join(statements), self._limits.control_timeout_s)
         except DRIVER_ERRORS as error:
             raise await self._failed(error) from None
+
+    async def _refused(self, error: Exception, sql: str, *, told: bool) -> Refusal:
+        # Never in a variable of whoever raises it: that frame would hold the error whose traceback holds the frame.
+        refused = await self._failed(error, sql)
+        if told:
+            self._trail.statement(sql, None, refused)
+        return refused
 
     async def _failed(self, error: Exception, sql: str | None = None) -> Refusal:
         """Brings the state in line with what PostgreSQL said, and returns what to tell the caller."""

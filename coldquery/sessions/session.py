@@ -112,7 +112,7 @@ class SessionActor(Actor[Command, Reply]):
         self._limits = limits
         self._clock = clock
         self._held: HeldTransaction | None = None
-        self._without: State = Open()
+        self._last_state: State = Open()
         self._idle_timeout_s = options.idle_timeout_s or limits.idle_timeout_s
         self._idle_since = clock.now()
         self._ends_at = math.inf
@@ -205,7 +205,7 @@ class SessionActor(Actor[Command, Reply]):
     @property
     def state(self) -> State:
         """The transaction's."""
-        return self._without if self._held is None else self._held.state
+        return self._last_state if self._held is None else self._held.state
 
     def disconnect(self) -> None:
         """Cuts the connection. For the reaper alone: an actor that ends closes it by itself."""
@@ -356,12 +356,12 @@ class SessionActor(Actor[Command, Reply]):
             raise Refusal(Code.CANCELLED, "The call was cancelled before the statement ran.")
 
     def _let_go(self) -> None:
-        """Free the closed connection, far the most of what a session holds, without waiting for the collector.
+        """Free the closed connection, by far the most of what a session holds; one still open the reaper must find.
 
-        The actor and its cell hold each other. One that is still open is kept, for the reaper to find.
+        The rest of the session, a cycle of the actor and its cell, waits for the collector.
         """
         if self._held is not None and self._held.connection.is_closed():
-            self._without, self._held = self._held.state, None
+            self._last_state, self._held = self._held.state, None
 
     def _broke(self, _: object) -> None:
         self.ref.stop(CONNECTION_LOST)

@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, override
+from typing import Any, cast, override
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from coldquery.errors import StartError
 from coldquery.gateway import Gateway
 from coldquery.web.health import health_routes
 from coldquery.web.metrics import METRICS_PATH, metrics_route
+
+# A request that has begun must have come whole after so long.
+REQUEST_TIMEOUT_S = 30.0
 
 
 def listen(host: str, port: int, setting: str) -> socket.socket:
@@ -73,14 +76,85 @@ async def serve_pages(gateway: Gateway, listener: socket.socket | None) -> Async
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's, but without the space that the parser leaves at the end of a header's value.
+    """uvicorn's, which sends a response in one piece, and does not wait for ever for the rest of a request."""
 
-    Source: https://www.rfc-editor.org/rfc/rfc9110#section-5.5
-    """
+    _late: asyncio.TimerHandle | None = None
+    _is_whole = True
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast("asyncio.Transport", _OnePiece(transport, self.loop)))
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # Most requests come whole, and need no timer.
+        if self._is_whole:
+            self._in_time()
+        elif self._late is None:
+            self._late = self.loop.call_later(REQUEST_TIMEOUT_S, self._too_late)
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
+        # The parser leaves the space behind a value. https://www.rfc-editor.org/rfc/rfc9110#section-5.5
         super().on_header(name, value.strip(b" \t"))
+
+    @override
+    def on_message_begin(self) -> None:
+        self._is_whole = False
+        super().on_message_begin()
+
+    @override
+    def on_message_complete(self) -> None:
+        self._is_whole = True
+        super().on_message_complete()
+
+    def _in_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _too_late(self) -> None:
+        if not self.transport.is_closing():
+            cycle = cast("RequestResponseCycle | None", self.cycle)
+            if cycle is None or not cycle.response_started:
+                # https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9
+                self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            self.transport.close()
+
+
+class _OnePiece:
+    """A transport that sends together what is written in one turn of the loop, such as a response's head and body.
+
+    Each sending wakes the other side.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _send(self) -> None:
+        if self._parts and not self._transport.is_closing():
+            self._transport.write(b"".join(self._parts))
+        self._parts.clear()
 
 
 class _Server(uvicorn.Server):

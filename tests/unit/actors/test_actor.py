@@ -240,6 +240,28 @@ async def test_an_idle_actor_holds_neither_the_last_command_nor_its_reply(starte
     assert command() is None
 
 
+async def test_an_error_that_was_the_reply_is_in_no_cycle(started: Started) -> None:
+    _, ref = started
+
+    async def declines(actor: Scripted) -> object:
+        raise Declined
+
+    async def heard() -> weakref.ref[Declined]:
+        try:
+            await ref.ask(declines, 1)
+        except Declined as error:
+            return weakref.ref(error)
+        raise AssertionError
+
+    gc.disable()
+    try:
+        error = await heard()
+        await settle()
+        assert error() is None
+    finally:
+        gc.enable()
+
+
 async def test_an_actor_describes_itself_and_names_its_commands(started: Started) -> None:
     _, ref = started
     assert ref.describe() is None
