@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Iterable
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache, partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from coldquery.express.frames import MODERN, CallFrame, Replies, Tool, understood
+from coldquery.express.frames import MODERN, Replies, Reply, Tool, understood
 from coldquery.telemetry import tracing
 from coldquery.telemetry.call import own_request_id, trace_told
 
@@ -65,13 +65,9 @@ class ExpressLane:
             await self._app(scope, replayed, send)
             return
         told = frame.params.meta.traceparent or headers.get(b"traceparent", b"").decode("latin-1")
-        request = trace_told(told) or own_request_id()
-        exchange = _Exchange(receive, send)
-        await exchange.run(self._answer(tool, frame, request))
-
-    async def _answer(self, tool: Tool, frame: CallFrame, request: str) -> bytes:
-        reply = await tool.reply(frame.params.arguments or {}, "express", request=request, client=None)
-        return self._replies.encode(frame, reply)
+        request = (trace_told(told) if told else None) or own_request_id()
+        work = tool.reply(frame.params.arguments or {}, "express", request=request, client=None)
+        await _Exchange(receive, send).run(work, partial(self._replies.encode, frame))
 
     def _headers(self, scope: Scope) -> dict[bytes, bytes] | None:
         """Of a request that may be such a call, what there must be one of; None for all others."""
@@ -127,13 +123,13 @@ class _Exchange:
         self._is_gone = False
         self._watching: asyncio.Task[None] | None = None
 
-    async def run(self, answer: Awaitable[bytes]) -> None:
-        """Answer, unless the client leaves before: then what works on it is cancelled."""
+    async def run(self, work: Awaitable[Reply], encode: Callable[[Reply], bytes]) -> None:
+        """Answer with what comes of the work, unless the client leaves before: then the work is cancelled."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - an application runs in one
         timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._watch, task)
         try:
-            body = await answer
+            body = encode(await work)
         except asyncio.CancelledError:
             if not self._is_gone:
                 raise

@@ -14,8 +14,8 @@ import math
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
@@ -29,6 +29,7 @@ from coldquery.postgres.answer import Column, Limits, Notices, Page, Result
 from coldquery.postgres.digest import digest, kind_of
 from coldquery.postgres.known_types import ATTRIBUTES, Described, KnownTypes
 from coldquery.postgres.outcome import refusal, severity
+from coldquery.postgres.wire import Wire
 from coldquery.telemetry.call import Call, observe_statement
 from coldquery.telemetry.metrics import CANCELS
 
@@ -185,14 +186,9 @@ class Connection(asyncpg.Connection):
             observe_statement(self.call, "tx_control", time.perf_counter() - began, problem, lambda: digest(sql))
         return tag
 
-    @contextmanager
-    def cut_after(self, timeout_s: float) -> Iterator[None]:
+    def cut_after(self, timeout_s: float) -> AbstractContextManager[None]:
         """Cut the wire when the block takes longer, which whatever waits there for an answer then raises as."""
-        timer = asyncio.get_running_loop().call_later(timeout_s, self.terminate)
-        try:
-            yield
-        finally:
-            timer.cancel()
+        return _Deadline(timeout_s, self.terminate)
 
     def interrupt(self) -> None:
         """Cancel the statement that runs now, if one does.
@@ -299,9 +295,9 @@ class Connection(asyncpg.Connection):
             statement.mark_unprepared()
             opening = None
         self.executed = True
+        wire: Wire = self._protocol.wire
         if opening is not None:
-            # Nothing comes between this and what `bind_execute` sends: it does so before it first waits.
-            self._transport.write(_unanswered(opening))
+            wire.send_ahead(_unanswered(opening))
         try:
             records, tag, completed = await self._protocol.bind_execute(statement, fitted, "", rows, True, None)
         except asyncpg.InternalClientError:
@@ -314,10 +310,11 @@ class Connection(asyncpg.Connection):
                 raise error from unfit
             if severity(error) is not None or self.is_closed():
                 raise
-            if opening is not None:
-                # Nothing followed the opening, so its answer is still to come.
-                await self.execute("SELECT 1")
+            # The driver could not write a parameter, so nothing was sent.
+            self.executed = False
             raise refusal(error, [each.name for each in described.parameters]) from None
+        finally:
+            wire.take_back()
         # The driver takes the opening's tag for the statement's own, if that has not ended yet.
         return records, tag, completed and not (opening is not None and tag == b"BEGIN")
 
@@ -378,6 +375,22 @@ class Connection(asyncpg.Connection):
             # Not answered in time; or nobody knows whether a request is still on its way, to hit a later statement.
             CANCELS.labels("failed").inc()
             self.terminate()
+
+
+class _Deadline:
+    """Does something when the block takes longer. A class, since every read enters two of them."""
+
+    __slots__ = ("_late", "_timeout_s", "_timer")
+
+    def __init__(self, timeout_s: float, late: Callable[[], object]) -> None:
+        self._timeout_s = timeout_s
+        self._late = late
+
+    def __enter__(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._late)
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
 
 
 @cache

@@ -49,13 +49,13 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
         if console
         else [
             structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-            structlog.processors.JSONRenderer(serializer=_to_json),
+            _to_json,
         ]
     )
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),  # type: ignore[arg-type]  # all that it uses is there
+        logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
@@ -95,7 +95,19 @@ def _show_controls(_: object, __: str, event: MutableMapping[str, Any]) -> Mutab
     return event
 
 
-def _to_json(event: dict[str, Any], **_: object) -> str:
+class _Lines:
+    """A logger that writes what it is given as a line. structlog's own takes a lock for it, and checks more."""
+
+    def __init__(self, stream: _Unfailing) -> None:
+        self._write = stream.write
+
+    def msg(self, line: str) -> None:
+        self._write(line + "\n")
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _to_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
     """One line. The quick encoder leaves characters as they are, of which some would steer a terminal."""
     line = _encode(event)
     return line.decode() if line.isascii() and b"\x7f" not in line else json.dumps(event, default=repr)

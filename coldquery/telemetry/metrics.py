@@ -8,10 +8,11 @@ https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cache
 from itertools import product
-from typing import Any
+from typing import Any, override
 
 from prometheus_client import (
     CollectorRegistry,
@@ -31,6 +32,21 @@ ProcessCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
 OTHER = "other"
+
+
+class QuickHistogram(Histogram):
+    """The library's, without its locks: only the event loop's thread observes, and every call several times."""
+
+    _sum: Any
+    _buckets: list[Any]
+    _upper_bounds: list[float]
+
+    @override
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """See the library."""
+        self._sum._value += amount  # noqa: SLF001
+        self._buckets[bisect_left(self._upper_bounds, amount)]._value += 1  # noqa: SLF001
+
 
 OUTCOMES = ("ok", "error", "denied", "timeout", "cancelled", "rejected")
 DOORS = ("express", "fastmcp")
@@ -68,7 +84,7 @@ def _counter(name: str, words: str, **labels: tuple[str, ...]) -> Counter:
 
 
 def _histogram(name: str, words: str, buckets: tuple[float, ...], **labels: tuple[str, ...]) -> Histogram:
-    histogram = Histogram(f"coldquery_{name}", words, tuple(labels), buckets=buckets, registry=REGISTRY)
+    histogram = QuickHistogram(f"coldquery_{name}", words, tuple(labels), buckets=buckets, registry=REGISTRY)
     _zero(histogram, labels)
     return histogram
 
@@ -85,7 +101,7 @@ CALLS: Counter = Counter(
 )
 _BY_DOOR = _counter("calls_by_door_total", "Tool calls that have ended, by the door they came in by.", door=DOORS)
 CALLS_BY_DOOR = {door: _BY_DOOR.labels(door) for door in DOORS}
-CALL_SECONDS: Histogram = Histogram(
+CALL_SECONDS: Histogram = QuickHistogram(
     "coldquery_call_duration_seconds",
     "How long tool calls took, from their arguments to their result.",
     ("tool", "action"),

@@ -59,25 +59,26 @@ async def test_a_limited_execute_returns_rows_then_tag_and_completion(database: 
         connection.terminate()
 
 
-async def test_what_is_written_before_a_bind_is_sent_before_it_and_answered_with_it(database: TestDatabase) -> None:
+async def test_what_is_sent_ahead_of_a_bind_goes_with_it_and_is_answered_with_it(database: TestDatabase) -> None:
     connection: Any = await asyncpg.connect(database.owner_dsn)
     begin = _unanswered("BEGIN READ ONLY")
     try:
         statement = await connection._get_statement("SELECT generate_series(1, 3)", None, named=True, use_cache=False)
-        connection._transport.write(begin)
+        connection._protocol.wire.send_ahead(begin)
         rows, tag, completed = await connection._protocol.bind_execute(statement, (), "", 2, True, None)
         # The tag and the completion are those of BEGIN.
         assert (len(rows), tag, completed, connection.is_in_transaction()) == (2, b"BEGIN", True, True)
         rows, tag, completed = await connection._protocol.execute(statement, "", 9, True, None)
         assert (len(rows), tag, completed) == (1, b"SELECT 1", True)
         await connection.execute("ROLLBACK")
-        # Nothing is awaited before it is sent, and a parameter that can't be is told before anything is.
+        # A parameter that can't be is told before anything is sent.
         typed = await connection._get_statement("SELECT $1::int4", None, named=True, use_cache=False)
-        connection._transport.write(begin)
+        connection._protocol.wire.send_ahead(begin)
         with pytest.raises(asyncpg.DataError):
             await connection._protocol.bind_execute(typed, ("x",), "", 2, True, None)
+        connection._protocol.wire.take_back()
         await connection.execute("SELECT 1")
-        assert connection.is_in_transaction()
+        assert not connection.is_in_transaction()
     finally:
         connection.terminate()
 
