@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import Any, Protocol, Self
 
-import msgspec
+from pydantic_core import from_json
 
 from coldquery.express.frames import MODERN, CallFrame, Replies, Tool, closed, understood
 from coldquery.telemetry import tracing
@@ -23,17 +23,6 @@ class Output(Protocol):
 
     def write(self, line: bytes) -> Awaitable[None]:
         """Write a line with its end."""
-
-
-class _Method(msgspec.Struct):
-    method: str
-
-
-class _Cancelled(msgspec.Struct):
-    class Params(msgspec.Struct):
-        requestId: int | str  # noqa: N815 - the message's name
-
-    params: Params
 
 
 class StdioLane:
@@ -58,13 +47,16 @@ class StdioLane:
         self._tools = {each.name: each for each in tools}
         self._replies = replies
         self._version: str | None = None
+        self._handshakes = 0
         self._running: dict[int | str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._unwanted: set[asyncio.Task[None]] = set()
 
     def open(self, version: str) -> None:
         """FastMCP has let a call through, of this version of the protocol."""
-        self._version = version if version == MODERN or version in HANDSHAKE else None
+        is_served = version == MODERN or version in HANDSHAKE
+        # After a second handshake it may have been a call from before it.
+        self._version = version if is_served and self._handshakes <= 1 else None
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,10 +83,14 @@ class StdioLane:
     async def close(self) -> None:
         """Cancel what runs, and say so."""
         self._version = None
+        # A task that is cancelled before it has begun does nothing at all.
+        await asyncio.sleep(0)
         for each in self._tasks:
             each.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=LAST_REPLIES_S)
+            _, late = await asyncio.wait(self._tasks, timeout=LAST_REPLIES_S)
+            # When they end there may be no output any more.
+            self._unwanted |= late
 
     def _serves(self, frame: CallFrame) -> bool:
         if self._version is None or frame.params.name not in self._tools or tracing.wanted():
@@ -104,8 +100,12 @@ class StdioLane:
     def _start(self, frame: CallFrame) -> None:
         task = asyncio.get_running_loop().create_task(self._answer(frame), name="express call")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._forget)
         self._running[_key(frame.id)] = task
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._unwanted.discard(task)
 
     async def _answer(self, frame: CallFrame) -> None:
         request = trace_told(frame.params.meta.traceparent) or own_request_id()
@@ -116,24 +116,27 @@ class StdioLane:
             reply = await tool.reply(arguments, "express", request=request, client=self._client)
             message = self._replies.encode(frame, reply)
         except asyncio.CancelledError:
-            if task in self._unwanted:
-                self._unwanted.discard(task)
-                return
             message = closed(frame)
         finally:
             # A later call may have taken the same id.
             if self._running.get(_key(frame.id)) is task:
                 del self._running[_key(frame.id)]
-        await self._output.write(message + b"\n")
+        if task not in self._unwanted:
+            await self._output.write(message + b"\n")
 
     def _look(self, line: bytes) -> None:
         """Heed what a line says beside what FastMCP makes of it."""
-        match _read(line, _Method):
-            case _Method("initialize"):
+        match _read(line):
+            case {"method": "initialize"}:
                 self._version = None
-            case _Method("notifications/cancelled"):
-                cancelled = _read(line, _Cancelled)
-                if cancelled is not None and (task := self._running.pop(_key(cancelled.params.requestId), None)):
+                self._handshakes += 1
+            case {
+                "jsonrpc": "2.0",
+                "method": "notifications/cancelled",
+                "params": {"requestId": request},
+                **more,
+            } if _is_id(request) and not _is_id(more.get("id")):
+                if task := self._running.pop(_key(request), None):
                     self._unwanted.add(task)
                     task.cancel()
 
@@ -146,8 +149,13 @@ def _key(request: int | str) -> int | str:
         return request
 
 
-def _read(line: bytes, kind: Any) -> Any:
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def _read(line: bytes) -> Any:
+    """What is in a line, as the SDK reads it, which is not as strict as `understood`."""
     try:
-        return msgspec.json.decode(line, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return from_json(line.decode("utf-8", "replace"))
+    except ValueError:
         return None

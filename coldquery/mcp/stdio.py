@@ -10,32 +10,46 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
-# A line is one JSON-RPC message; a larger one than this is refused.
+# A line is one JSON-RPC message; a larger one than this is none.
 LARGEST_LINE_BYTES = 64 * 2**20
+# While so much waits for a client that does not read, nothing more is read from it.
+MOST_UNREAD_BYTES = 16 * 2**20
 # How long the end waits for a client that does not read.
 LAST_LINES_S = 1.0
 
 
 class Lines:
-    """What comes in, a line at a time."""
+    """What comes in, a line at a time.
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
+    Args:
+        reader: where from.
+        room: waits until the other side has read enough of what went out; whether it is still there.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, room: Callable[[], Awaitable[bool]]) -> None:
         self._reader = reader
+        self._room = room
 
     def __aiter__(self) -> Lines:
         return self
 
     async def __anext__(self) -> bytes:
-        """The next line; of one that is too long something that is no JSON, so that it is answered with an error."""
+        """The next line; in the place of one that is too long something that is no JSON."""
+        if not await self._room():
+            raise StopAsyncIteration
         too_long = False
         while True:
             try:
-                line = await self._reader.readline()
-            except ValueError:
+                line = await self._reader.readuntil()
+            except asyncio.IncompleteReadError as end:
+                line = end.partial
+            except asyncio.LimitOverrunError as overrun:
+                # `readline` would drop the line's end too, if that has come, and so merge the next line with this one.
+                await self._reader.readexactly(overrun.consumed)
                 too_long = True
                 continue
             if not line:
@@ -47,7 +61,10 @@ class Output(Protocol):
     """Where all that goes out is written, whole lines, whoever writes."""
 
     async def write(self, line: bytes) -> None:
-        """Write a line with its end, and wait while the other side is behind with reading."""
+        """Write a line with its end, and wait while the other side is behind with reading.
+
+        Nothing is told where there is no other side any more: the input ends then.
+        """
 
 
 @asynccontextmanager
@@ -58,8 +75,11 @@ async def standard_streams() -> AsyncIterator[tuple[Lines, Output]]:
     os.dup2(2, 1)
     try:
         async with _output(wire) as output:
-            yield Lines(await _input()), output
+            yield Lines(await _input(), output.room), output
     finally:
+        # What others printed may still be in a buffer.
+        with suppress(OSError):
+            sys.stdout.flush()
         os.dup2(wire, 1)
         os.close(wire)
 
@@ -77,13 +97,14 @@ async def _input() -> asyncio.StreamReader:
 
 def _feed(reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
     with suppress(RuntimeError):  # the loop has ended
-        while data := os.read(0, 2**16):
-            loop.call_soon_threadsafe(reader.feed_data, data)
+        with suppress(OSError):  # the terminal has
+            while data := os.read(0, 2**16):
+                loop.call_soon_threadsafe(reader.feed_data, data)
         loop.call_soon_threadsafe(reader.feed_eof)
 
 
 @asynccontextmanager
-async def _output(wire: int) -> AsyncIterator[Output]:
+async def _output(wire: int) -> AsyncIterator[_Pipe | _File]:
     if not _is_pipe(wire):
         yield _File(wire)
         return
@@ -92,14 +113,16 @@ async def _output(wire: int) -> AsyncIterator[Output]:
     transport, protocol = await loop.connect_write_pipe(
         lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), pipe
     )
+    transport.set_write_buffer_limits(MOST_UNREAD_BYTES)
     writer = asyncio.StreamWriter(transport, protocol, None, loop)
     try:
         yield _Pipe(writer)
     finally:
+        writer.close()
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(LAST_LINES_S):
-                await writer.drain()
-        writer.close()
+                await writer.wait_closed()
+        transport.abort()
 
 
 class _Pipe:
@@ -107,17 +130,30 @@ class _Pipe:
         self._writer = writer
 
     async def write(self, line: bytes) -> None:
-        self._writer.write(line)
-        await self._writer.drain()
+        if not self._writer.is_closing():
+            self._writer.write(line)
+            await self.room()
+
+    async def room(self) -> bool:
+        with suppress(ConnectionError):
+            await self._writer.drain()
+        return not self._writer.is_closing()
 
 
 class _File:
     def __init__(self, wire: int) -> None:
         self._wire = wire
+        self._is_there = True
 
     async def write(self, line: bytes) -> None:
-        while line:
-            line = line[os.write(self._wire, line) :]
+        try:
+            while line:
+                line = line[os.write(self._wire, line) :]
+        except OSError:  # a terminal that has ended, a full disk
+            self._is_there = False
+
+    async def room(self) -> bool:
+        return self._is_there
 
 
 def _is_pipe(fd: int) -> bool:

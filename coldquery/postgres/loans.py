@@ -33,20 +33,29 @@ class Cleaner(Protocol):
 class Generation:
     """A pool and its gate: a job holds the reader side while it uses the pool, closing takes the writer side.
 
+    What is clean and has no job is kept back from the pool, since to take a connection from there, and to give it back,
+    costs more than all else that is done here for a read. For the same reason jobs wait here, and not there.
+
     Attributes:
         lent: how many of its connections jobs have now, those included that are cut off already.
-        waiting: how many jobs wait for one.
-        warm: what is clean and has no job, the last used at the end. Kept back from the pool, since to take a
-            connection from there, and to give it back, costs more than all else that is done here for a read.
+        opening: how many jobs are promised a connection by the pool, which may have to open it.
+        queue: the jobs that wait until one is given back; None tells one to look again.
+        warm: what is clean and has no job, the last used at the end.
         cooling: looks for what has been warm for too long.
     """
 
     pool: asyncpg.Pool
     gate: RWLock
     lent: int = 0
-    waiting: int = 0
+    opening: int = 0
+    queue: deque[asyncio.Future[Loan | None]] = field(default_factory=deque)
     warm: deque[Loan] = field(default_factory=deque)
     cooling: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a connection."""
+        return self.opening + len(self.queue)
 
     def take_warm(self) -> Loan | None:
         """A connection that was clean a moment ago, if there is one."""
@@ -56,6 +65,53 @@ class Generation:
                 self.lent += 1
                 return loan
         return None
+
+    async def borrow(self, timeout_s: float) -> Loan:
+        """A connection that is given back, or another one where there may be more.
+
+        Raises:
+            TimeoutError: none came in time.
+            asyncpg.PostgresError, asyncpg.InterfaceError, OSError: the pool could not open one.
+        """
+        async with asyncio.timeout(timeout_s):
+            while self.lent + self.opening >= self.pool.get_max_size():
+                if (loan := await self._next_given_back() or self.take_warm()) is not None:
+                    return loan
+            # Now none is warm, so that the pool has not more to give than it may.
+            self.opening += 1
+            try:
+                return Loan(self, await self.pool.acquire())
+            finally:
+                self.opening -= 1
+                self.look_again()
+
+    async def _next_given_back(self) -> Loan | None:
+        waiter: asyncio.Future[Loan | None] = asyncio.get_running_loop().create_future()
+        self.queue.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter in self.queue:
+                self.queue.remove(waiter)
+            elif not waiter.cancelled() and not self.hand_on(given := waiter.result()) and given is not None:
+                # It came just as it was not wanted any more.
+                self.lent -= 1
+                self.keep_warm(given)
+            raise
+
+    def look_again(self) -> None:
+        """Have a job that waits look whether there may be another connection now."""
+        if self.queue and self.lent + self.opening < self.pool.get_max_size():
+            self.hand_on(None)
+
+    def hand_on(self, loan: Loan | None) -> bool:
+        """Give a clean connection, or word that there may be another, to the job that has waited longest, if any."""
+        while self.queue:
+            waiter = self.queue.popleft()
+            if not waiter.done():
+                waiter.set_result(loan)
+                return True
+        return False
 
     def keep_warm(self, loan: Loan) -> None:
         """Have a clean connection ready for the next job."""
@@ -107,22 +163,24 @@ class Loan:
             if not is_lost(error):
                 _log.warning("connection_discarded", reason=type(error).__name__)
         finally:
-            generation.lent -= 1
-            if clean and warm and not generation.waiting:
-                generation.keep_warm(self)
-            else:
-                if not clean:
-                    self.connection.terminate()
-                await self.release()
+            if not (clean and generation.hand_on(self)):
+                generation.lent -= 1
+                if clean and warm:
+                    generation.keep_warm(self)
+                else:
+                    if not clean:
+                        self.connection.terminate()
+                    await self.release()
 
     async def discard(self) -> None:
         """Throw the connection away; the pool opens another when it is needed."""
+        self._generation.lent -= 1
         self.connection.terminate()
-        try:
-            await self.release()
-        finally:
-            self._generation.lent -= 1
+        await self.release()
 
     async def release(self) -> None:
         """Give it back to the pool, which has let go of it already if it broke."""
-        await self._generation.pool.release(self._proxy)
+        try:
+            await self._generation.pool.release(self._proxy)
+        finally:
+            self._generation.look_again()

@@ -184,7 +184,7 @@ class Pool:
         problem: Exception | str = ""
         for _ in range(BEGIN_ATTEMPTS):
             if (loan := generation.take_warm()) is None:
-                loan = Loan(generation, await self._acquire(generation, flight.call))
+                loan = await self._wait(generation, flight.call)
             else:
                 self._wait_seconds.observe(0.0)
             flight.connection = loan.connection
@@ -204,11 +204,10 @@ class Pool:
                 return loan
         raise unavailable(_UNREACHED, problem)
 
-    async def _acquire(self, generation: Generation, call: Call | None) -> Any:
+    async def _wait(self, generation: Generation, call: Call | None) -> Loan:
         began = time.perf_counter()
-        generation.waiting += 1
         try:
-            return await generation.pool.acquire(timeout=self._acquire_timeout_s)
+            return await generation.borrow(self._acquire_timeout_s)
         except TimeoutError:
             if generation.lent >= (size := generation.pool.get_max_size()):
                 POOL_TIMEOUTS.labels(self._name).inc()
@@ -223,7 +222,6 @@ class Pool:
                 raise Refusal(Code.SHUTTING_DOWN, "The gateway is stopping and takes no new work.") from None
             raise unavailable(_UNREACHED, error) from None
         finally:
-            generation.waiting -= 1
             waited_s = time.perf_counter() - began
             self._wait_seconds.observe(waited_s)
             if call is not None:
