@@ -1,6 +1,8 @@
 """Stateless reads: PostgreSQL refuses writes, nothing is left behind, nobody waits for ever."""
 
 import asyncio
+import contextlib
+import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -366,3 +368,55 @@ async def test_a_database_that_never_answers_is_given_up_in_time() -> None:
         assert (await refused(pool, "SELECT 1")).code is Code.DATABASE_UNAVAILABLE
     await pool.close(timeout_s=2)
     server.close()
+
+
+async def test_those_who_wait_get_connections_in_their_order(pool: Pool) -> None:
+    answered: list[int] = []
+
+    async def ask(number: int) -> None:
+        await read(pool, "SELECT 1")
+        answered.append(number)
+
+    async with asyncio.TaskGroup() as asking:
+        for number in range(20):
+            asking.create_task(ask(number))
+    assert answered == list(range(20))
+    assert pool.standing().waiting == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_no_connection_and_nobody_is_forgotten_in_a_crowd_that_leaves_and_breaks(
+    database: TestDatabase, observer: Any, seed: int
+) -> None:
+    chance, limited = random.Random(seed), replace(target(database.owner_dsn), statement_timeout_ms=TIMEOUT_MS)
+    pool = Pool(limited, size=3, acquire_timeout_s=5)
+    await pool.open()
+
+    async def ask() -> object:
+        # Some leave while they wait, some at the moment when they are given a connection, some while they run.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(chance.choice((0.0, 0.001, 0.005, 0.02, 10))):
+                with contextlib.suppress(Refusal):
+                    await read(pool, "SELECT pg_sleep($1)", chance.choice((0, 0, 0.002, 0.01)))
+        return None
+
+    async with asyncio.TaskGroup() as asking:
+        for number in range(150):
+            asking.create_task(ask())
+            if number % 10 == 0:
+                await asyncio.sleep(0.004)
+            if number % 40 == 39:
+                await observer.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 LIMIT 1",
+                    limited.application_name,
+                )
+    async with asyncio.timeout(5):
+        while pool.standing().used:
+            await asyncio.sleep(0.005)
+    assert pool.standing().waiting == 0
+    # All three can be had at once.
+    sleeping = [asyncio.ensure_future(read(pool, "SELECT pg_sleep(4)")) for _ in range(3)]
+    await until_sleeping(observer, 3)
+    for each in sleeping:
+        each.cancel()
+    await pool.close(timeout_s=2)
