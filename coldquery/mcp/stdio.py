@@ -119,10 +119,13 @@ async def _output(wire: int) -> AsyncIterator[_Pipe | _File]:
         yield _Pipe(writer)
     finally:
         writer.close()
-        with suppress(OSError, TimeoutError):
+        try:
             async with asyncio.timeout(LAST_LINES_S):
                 await writer.wait_closed()
-        transport.abort()
+        except TimeoutError:
+            transport.abort()
+        except OSError:
+            pass
 
 
 class _Pipe:

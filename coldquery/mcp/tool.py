@@ -9,7 +9,6 @@ from typing import Any, ClassVar, override
 import structlog
 from fastmcp.tools import Tool, ToolResult
 from mcp_types import ContentBlock, TextContent
-from pydantic import PrivateAttr
 
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Caller, Gateway
@@ -34,11 +33,12 @@ class GatewayTool[A: Arguments](Tool):
 
     takes: ClassVar[type[Arguments]]
     actions: ClassVar[Mapping[str, Takes]]
-    _gateway: Gateway = PrivateAttr()
+    _gateway: ClassVar[Gateway]
 
     def __init__(self, gateway: Gateway, **fields: Any) -> None:
         super().__init__(parameters=schema(self.takes), **fields)
-        self._gateway = gateway
+        # Past pydantic, whose private attributes take a microsecond to look up; and each call does so several times.
+        object.__setattr__(self, "_gateway", gateway)
         expect_calls(self.name, self.actions)
 
     async def answer(self, arguments: A) -> ToolReply:

@@ -30,7 +30,8 @@ def run[T](main: Coroutine[Any, Any, T]) -> T:
     _log_to_nowhere()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.collect()
+    gc.set_threshold(5_000, 5, 2)
     return asyncio.run(main, loop_factory=uvloop.new_event_loop)
 
 

@@ -52,7 +52,8 @@ async def fast(mcp: FastMCP, port: int | None) -> None:
     mcp._mcp_server.get_tool_input_schema = schemas.get  # noqa: SLF001
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.collect()
+    gc.set_threshold(5_000, 5, 2)
     if port is None:
         await mcp.run_stdio_async(show_banner=False)
         return

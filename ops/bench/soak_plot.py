@@ -32,8 +32,9 @@ def draw(ledger: Ledger, samples: list[tuple[float, dict[str, float]]], path: Pa
     minutes = [(at - began) / 60 for at, _ in samples]
     middle.plot(minutes, [each["sessions"] for _, each in samples], color="tab:blue")
     middle.set(title="Open sessions", ylim=(0, None))
-    lower.plot(minutes, [each["process_resident_memory_bytes"] / 2**20 for _, each in samples], color="tab:orange")
-    lower.set(title="Resident memory", ylabel="MiB", xlabel="minutes", ylim=(0, None))
+    memory = [each["process_resident_memory_bytes"] / 2**20 for _, each in samples]
+    lower.plot(minutes, memory, color="tab:orange")
+    lower.set(title="Resident memory", ylabel="MiB", xlabel="minutes", ylim=(0, 1.2 * max(memory)))
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 
