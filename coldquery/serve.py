@@ -130,7 +130,7 @@ async def _serve_stdio(
     in_the_lane = tools if settings.express else ()
     async with (
         standard_streams() as (lines, output),
-        StdioLane(lines, output, STDIO_CLIENT, in_the_lane, Replies(mcp.INFO)) as lane,
+        contextlib.aclosing(StdioLane(lines, output, STDIO_CLIENT, in_the_lane, Replies(mcp.INFO))) as lane,
     ):
         server = await mcp.build_server(gateway, tools, lane.open)
         _freeze()

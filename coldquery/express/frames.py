@@ -1,49 +1,24 @@
 """The calls that the express lane understands, and their replies, as JSON-RPC messages.
 
 What is understood is said by types: a message that has anything more in it, or anything else, is none of them. They are
-a part of what FastMCP accepts, and mean the same there; tests/e2e/test_doors.py holds both to that.
+a part of what FastMCP accepts, and mean the same there; tests/e2e/doors hold both to that.
 https://modelcontextprotocol.io/specification/2026-07-28/basic
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
-from typing import Annotated, Any, Literal, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+if TYPE_CHECKING:
+    from coldquery.mcp.rendering import ToolReply
+    from coldquery.mcp.tool import GatewayTool
+
 MODERN = "2026-07-28"
 CONNECTION_CLOSED = -32000
-
-
-class Reply(Protocol):
-    """What a tool says."""
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """A block each; the last of them is JSON."""
-
-    @property
-    def structured(self) -> object | None:
-        """Not None where the last block is to be structured content too."""
-
-    @property
-    def is_error(self) -> bool:
-        """Whether the call failed."""
-
-
-class Tool(Protocol):
-    """A tool of ours; the same that FastMCP has."""
-
-    @property
-    def name(self) -> str:
-        """By which it is called."""
-
-    def reply(
-        self, arguments: dict[str, Any], door: Literal["express"], *, request: str, client: str | None
-    ) -> Awaitable[Reply]:
-        """See coldquery/mcp/tool.py."""
 
 
 type _Objects = dict[str, dict[str, Any]]
@@ -73,6 +48,7 @@ class _Envelope(Struct, forbid_unknown_fields=True):
         default=UNSET, name="io.modelcontextprotocol/clientCapabilities"
     )
     client: _Implementation | UnsetType = msgspec.field(default=UNSET, name="io.modelcontextprotocol/clientInfo")
+    progress: int | str | UnsetType = msgspec.field(default=UNSET, name="progressToken")
     traceparent: str = ""
     tracestate: str = ""
     baggage: str = ""
@@ -91,6 +67,10 @@ class CallFrame(Struct, forbid_unknown_fields=True):
     id: _Id
     method: Literal["tools/call"]
     params: _Params
+
+    def is_for(self, tool: GatewayTool[Any]) -> bool:
+        """It names the tool, and wants nothing of it that only the framework gives."""
+        return self.params.name == tool.name and not (tool.tells_progress and self.params.meta.progress is not UNSET)
 
     @property
     def is_modern(self) -> bool:
@@ -127,7 +107,7 @@ class Replies:
     def __init__(self, server: Mapping[str, Any]) -> None:
         self._meta = {"io.modelcontextprotocol/serverInfo": dict(server)}
 
-    def encode(self, frame: CallFrame, reply: Reply) -> bytes:
+    def encode(self, frame: CallFrame, reply: ToolReply) -> bytes:
         """What the tool said, in the frame's era."""
         result: dict[str, Any] = {"_meta": self._meta} if frame.is_modern else {}
         result["content"] = [{"type": "text", "text": each} for each in reply.texts]

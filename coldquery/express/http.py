@@ -9,12 +9,17 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from coldquery.express.frames import MODERN, Replies, Reply, Tool, understood
+from coldquery.express.frames import MODERN, Replies, understood
 from coldquery.telemetry import tracing
 from coldquery.telemetry.call import own_request_id, trace_told
+
+if TYPE_CHECKING:
+    from coldquery.mcp.rendering import ToolReply
+    from coldquery.mcp.tool import GatewayTool
 
 LARGEST_BODY_BYTES = 2**20
 # A client that leaves is looked for from then on: most calls have ended before.
@@ -43,7 +48,7 @@ class ExpressLane:
         replies: how they are answered.
     """
 
-    def __init__(self, app: ASGIApp, path: str, tools: Iterable[Tool], replies: Replies) -> None:
+    def __init__(self, app: ASGIApp, path: str, tools: Iterable[GatewayTool[Any]], replies: Replies) -> None:
         self._app = app
         self._path = path
         self._tools = {each.name.encode(): each for each in tools}
@@ -57,7 +62,7 @@ class ExpressLane:
             return
         messages: deque[Message] = deque()
         tool, frame = self._tools[headers[b"mcp-name"]], understood(await _body(receive, messages))
-        if frame is None or frame.params.name != tool.name or not frame.is_modern:
+        if frame is None or not frame.is_modern or not frame.is_for(tool):
 
             async def replayed() -> Message:
                 return messages.popleft() if messages else await receive()
@@ -123,7 +128,7 @@ class _Exchange:
         self._is_gone = False
         self._watching: asyncio.Task[None] | None = None
 
-    async def run(self, work: Awaitable[Reply], encode: Callable[[Reply], bytes]) -> None:
+    async def run(self, work: Awaitable[ToolReply], encode: Callable[[ToolReply], bytes]) -> None:
         """Answer with what comes of the work, unless the client leaves before: then the work is cancelled."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - an application runs in one

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable
-from typing import Any, Protocol, Self
+from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from coldquery.express.frames import MODERN, CallFrame, Replies, Tool, closed, understood
+from coldquery.express.frames import MODERN, CallFrame, Replies, closed, understood
 from coldquery.telemetry import tracing
 from coldquery.telemetry.call import own_request_id, trace_told
 
-# Before these a result was another.
+if TYPE_CHECKING:
+    from coldquery.mcp.stdio import Output
+    from coldquery.mcp.tool import GatewayTool
+
+# The older ones are left to FastMCP.
 HANDSHAKE = ("2025-06-18", "2025-11-25")
 # How long the last replies may take.
 LAST_REPLIES_S = 1.0
-
-
-class Output(Protocol):
-    """Where lines are written."""
-
-    def write(self, line: bytes) -> Awaitable[None]:
-        """Write a line with its end."""
 
 
 class StdioLane:
@@ -39,7 +36,12 @@ class StdioLane:
     """
 
     def __init__(
-        self, lines: AsyncIterator[bytes], output: Output, client: str, tools: Iterable[Tool], replies: Replies
+        self,
+        lines: AsyncIterator[bytes],
+        output: Output,
+        client: str,
+        tools: Iterable[GatewayTool[Any]],
+        replies: Replies,
     ) -> None:
         self._lines = lines
         self._output = output
@@ -58,12 +60,6 @@ class StdioLane:
         # After a second handshake it may have been a call from before it.
         self._version = version if is_served and self._handshakes <= 1 else None
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
     def __aiter__(self) -> StdioLane:
         return self
 
@@ -77,10 +73,10 @@ class StdioLane:
                 self._start(frame)
                 continue
             return line
-        await self.close()
+        await self.aclose()
         raise StopAsyncIteration
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Cancel what runs, and say so."""
         self._version = None
         # A task that is cancelled before it has begun does nothing at all.
@@ -93,7 +89,8 @@ class StdioLane:
             self._unwanted |= late
 
     def _serves(self, frame: CallFrame) -> bool:
-        if self._version is None or frame.params.name not in self._tools or tracing.wanted():
+        tool = self._tools.get(frame.params.name)
+        if self._version is None or tool is None or not frame.is_for(tool) or tracing.wanted():
             return False
         return frame.is_modern if self._version == MODERN else frame.is_bare
 

@@ -63,6 +63,7 @@ class PgAdmin(GatewayTool[PgAdminArguments]):
     """Maintains tables through the gateway, and tells figures and settings."""
 
     takes: ClassVar[type[Arguments]] = PgAdminArguments
+    tells_progress = True
     actions: ClassVar[Mapping[str, Takes]] = {
         "vacuum": Takes(
             (), ("table", "schema", "full", "freeze", "analyze", "verbose", "autocommit", "session_id", "timeout_ms")

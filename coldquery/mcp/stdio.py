@@ -39,20 +39,20 @@ class Lines:
 
     async def __anext__(self) -> bytes:
         """The next line; in the place of one that is too long something that is no JSON."""
-        if not await self._room():
-            raise StopAsyncIteration
         too_long = False
         while True:
             try:
                 line = await self._reader.readuntil()
             except asyncio.IncompleteReadError as end:
                 line = end.partial
+            except OSError:  # the other side was cut off
+                line = b""
             except asyncio.LimitOverrunError as overrun:
-                # `readline` would drop the line's end too, if that has come, and so merge the next line with this one.
+                # `readline` drops the line's end too, if that has come, so that the next line would be lost with it.
                 await self._reader.readexactly(overrun.consumed)
                 too_long = True
                 continue
-            if not line:
+            if not line or not await self._room():
                 raise StopAsyncIteration
             return b"too long" if too_long else line
 

@@ -28,11 +28,13 @@ _log = structlog.get_logger(__name__)
 class GatewayTool[A: Arguments](Tool):
     """A tool around a gateway: `answer` does the work, and may raise `Refusal`.
 
-    A subclass names the model of its arguments, which is its schema too, and what each of its actions takes.
+    A subclass names the model of its arguments, which is its schema too, what each of its actions takes, and whether it
+    tells of progress a client that asks for that.
     """
 
     takes: ClassVar[type[Arguments]]
     actions: ClassVar[Mapping[str, Takes]]
+    tells_progress: ClassVar[bool] = False
     _gateway: ClassVar[Gateway]
 
     def __init__(self, gateway: Gateway, **fields: Any) -> None:

@@ -94,9 +94,7 @@ class _Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         # Most requests come whole, and need no timer.
-        if self._is_whole:
-            self._in_time()
-        elif self._late is None:
+        if not self._is_whole and self._late is None:
             self._late = self.loop.call_later(REQUEST_TIMEOUT_S, self._too_late)
 
     @override
@@ -112,6 +110,7 @@ class _Protocol(HttpToolsProtocol):
     @override
     def on_message_complete(self) -> None:
         self._is_whole = True
+        self._in_time()
         super().on_message_complete()
 
     def _in_time(self) -> None:
@@ -120,12 +119,18 @@ class _Protocol(HttpToolsProtocol):
             self._late = None
 
     def _too_late(self) -> None:
-        if not self.transport.is_closing():
-            cycle = cast("RequestResponseCycle | None", self.cycle)
-            if cycle is None or not cycle.response_started:
-                # https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9
-                self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-            self.transport.close()
+        self._late = None
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if self.transport.is_closing():
+            return
+        if self.pipeline or (cycle is not None and not cycle.more_body and not cycle.response_complete):
+            # One before it came whole, and is owed its answer.
+            self._late = self.loop.call_later(REQUEST_TIMEOUT_S, self._too_late)
+            return
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            # https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9
+            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        self.transport.close()
 
 
 class _OnePiece:
