@@ -109,8 +109,9 @@ class Read(ReadOnlyJob):
 
     async def clean(self, connection: Connection) -> bool:
         """Roll back, let go of advisory locks, and look for prepared statements that are none of the driver's."""
-        if not connection.is_in_transaction():
-            # Either it never began; or the statement ended it: it can't have written, but what else it left nobody
-            # knows.
-            return not connection.executed
+        if connection.executed and not connection.is_in_transaction():
+            # The statement ended it: it can't have written, but what else it left nobody knows.
+            return False
+        # Also where none was begun: a statement that was described but not run, since a parameter does not fit, keeps
+        # its tables locked until something ends what the driver began for that.
         return await connection.execute(_CLEAN) == _CLEANED

@@ -69,8 +69,8 @@ class ExpressLane:
 
             await self._app(scope, replayed, send)
             return
-        told = frame.params.meta.traceparent or headers.get(b"traceparent", b"").decode("latin-1")
-        request = (trace_told(told) if told else None) or own_request_id()
+        told = trace_told(frame.params.meta.traceparent, headers.get(b"traceparent", b"").decode("latin-1"))
+        request = told or own_request_id()
         work = tool.reply(frame.params.arguments or {}, "express", request=request, client=None)
         await _Exchange(receive, send).run(work, partial(self._replies.encode, frame))
 

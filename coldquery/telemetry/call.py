@@ -40,7 +40,9 @@ _OUTCOMES: dict[str, str] = {
     ),
 }
 
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_TRACEPARENT = re.compile(
+    r"[ \t]*(?:00|(?!00|ff)([0-9a-f]{2}))-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?(1)(?:-.*)?)[ \t]*"
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -55,13 +57,15 @@ def own_request_id() -> str:
     return f"{_boot}{next(_numbers):08x}"
 
 
-def trace_told(traceparent: str) -> str | None:
-    """The trace id that a client told, if it is one.
+def trace_told(*traceparents: str) -> str | None:
+    """The trace id of the first that is one. What follows is left to versions to come.
 
     Source: https://www.w3.org/TR/trace-context/#traceparent-header
     """
-    found = _TRACEPARENT.fullmatch(traceparent)
-    return found[1] if found else None
+    for each in traceparents:
+        if found := _TRACEPARENT.fullmatch(each):
+            return found[2]
+    return None
 
 
 @dataclass(slots=True, eq=False)

@@ -201,6 +201,18 @@ async def test_a_statement_that_never_ran_costs_no_connection(pool: Pool) -> Non
     assert (await read(pool, "SELECT pg_backend_pid()")).rows == backend
 
 
+async def test_a_parameter_that_does_not_fit_keeps_no_lock(pool: Pool, observer: Any) -> None:
+    await observer.execute("CREATE TABLE t (i int)")
+    # A connection that was heard of a moment ago, on which BEGIN would travel with the statement.
+    await read(pool, "SELECT 1")
+    await read(pool, "SELECT 1")
+    assert (await refused(pool, "SELECT i FROM t WHERE i = $1", "x")).code is Code.INVALID_ARGUMENT
+    async with asyncio.timeout(5):
+        while await observer.fetchval("SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass"):
+            await asyncio.sleep(0.005)
+    assert pool.standing().used == 0
+
+
 async def test_postgresql_ends_a_read_at_its_time_limit(pool: Pool) -> None:
     assert (await refused(pool, "SELECT pg_sleep(60)", timeout_ms=50)).code is Code.STATEMENT_TIMEOUT
     assert (await read(pool, "SELECT 1")).rows == [(1,)]
