@@ -25,8 +25,11 @@ class Gateway:
 
 
 @contextmanager
-def serving() -> Iterator[Gateway]:
+def serving(*, express: bool) -> Iterator[Gateway]:
     """Start it on a free port, in a directory that goes with it; wait until it serves.
+
+    Args:
+        express: whether calls may go past FastMCP.
 
     Raises:
         RuntimeError: it did not start.
@@ -40,7 +43,10 @@ def serving() -> Iterator[Gateway]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         with log.open("w") as stderr:
             process = subprocess.Popen(
-                [COLDQUERY, "serve", "--port", "0", "--data-dir", str(data_dir)],
+                [
+                    *(COLDQUERY, "serve", "--port", "0", "--data-dir", str(data_dir)),
+                    "--express" if express else "--no-express",
+                ],
                 env={**environment, "XDG_RUNTIME_DIR": name},
                 stdin=subprocess.DEVNULL,
                 stderr=stderr,

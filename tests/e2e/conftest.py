@@ -55,6 +55,9 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This environment without what would configure a gateway."""
     ours = ("COLDQUERY_", "PG", "DB_", "DATABASE_URL", *MEASURED)
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    # So that all calls of a run can be made to go by FastMCP's door.
+    if "COLDQUERY_TEST_EXPRESS" in os.environ:
+        kept["COLDQUERY_EXPRESS"] = os.environ["COLDQUERY_TEST_EXPRESS"]
     return {**kept, "XDG_RUNTIME_DIR": str(_runtime_directory()), **(extra or {})}
 
 
