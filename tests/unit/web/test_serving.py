@@ -130,7 +130,9 @@ async def test_one_that_trickles_in_has_no_more_time_than_one_that_stops(whole: 
     async with served(echo) as peer:
         began = time.monotonic()
         trickling = asyncio.create_task(trickle(peer))
-        assert await peer.rest() == TIMED_OUT
+        # What it goes on to send may meet a socket that is closed, whose kernel then takes back the answer.
+        with contextlib.suppress(ConnectionResetError):
+            assert await peer.rest() == TIMED_OUT
         assert time.monotonic() - began < 10
         trickling.cancel()
 
