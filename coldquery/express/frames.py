@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from coldquery.mcp.tool import GatewayTool
 
 MODERN = "2026-07-28"
-CONNECTION_CLOSED = -32000
+CONNECTION_CLOSED, INTERNAL_ERROR = -32000, -32603
 
 
 type _Objects = dict[str, dict[str, Any]]
@@ -119,7 +119,6 @@ class Replies:
         return _encode({"jsonrpc": "2.0", "id": frame.id, "result": result})
 
 
-def closed(frame: CallFrame) -> bytes:
-    """That the connection ends before there was a reply."""
-    error = {"code": CONNECTION_CLOSED, "message": "Connection closed"}
-    return _encode({"jsonrpc": "2.0", "id": frame.id, "error": error})
+def failed(frame: CallFrame, code: int, message: str) -> bytes:
+    """That there is no reply."""
+    return _encode({"jsonrpc": "2.0", "id": frame.id, "error": {"code": code, "message": message}})

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from pydantic_core import from_json
 
-from coldquery.express.frames import MODERN, CallFrame, Replies, closed, understood
+from coldquery.express.frames import CONNECTION_CLOSED, INTERNAL_ERROR, MODERN, CallFrame, Replies, failed, understood
 from coldquery.telemetry import tracing
 from coldquery.telemetry.call import own_request_id, trace_told
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # The older ones are left to FastMCP.
 HANDSHAKE = ("2025-06-18", "2025-11-25")
+_log = structlog.get_logger(__name__)
+
 # How long the last replies may take.
 LAST_REPLIES_S = 1.0
 
@@ -113,7 +116,10 @@ class StdioLane:
             reply = await tool.reply(arguments, "express", request=request, client=self._client)
             message = self._replies.encode(frame, reply)
         except asyncio.CancelledError:
-            message = closed(frame)
+            message = failed(frame, CONNECTION_CLOSED, "Connection closed")
+        except Exception as error:  # noqa: BLE001 - a defect is told as such, and stays here
+            _log.error("call_crashed", request=request, tool=tool.name, exc_info=error)
+            message = failed(frame, INTERNAL_ERROR, "Internal server error")
         finally:
             # A later call may have taken the same id.
             if self._running.get(_key(frame.id)) is task:

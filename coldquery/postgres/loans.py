@@ -13,7 +13,7 @@ import structlog
 from aiorwlock import RWLock
 
 from coldquery.postgres.connection import Connection
-from coldquery.postgres.outcome import is_lost
+from coldquery.postgres.outcome import DRIVER_ERRORS, is_lost
 
 CLEAN_TIMEOUT_S = 5.0
 WARM_S = 10.0
@@ -64,6 +64,8 @@ class Generation:
             if not loan.connection.is_closed():
                 self.lent += 1
                 return loan
+            # So that the pool hears of it for sure.
+            loan.connection.terminate()
         return None
 
     async def borrow(self, timeout_s: float) -> Loan:
@@ -73,10 +75,12 @@ class Generation:
             TimeoutError: none came in time.
             asyncpg.PostgresError, asyncpg.InterfaceError, OSError: the pool could not open one.
         """
+        again = False
         async with asyncio.timeout(timeout_s):
             while self.lent + self.opening >= self.pool.get_max_size():
-                if (loan := await self._next_given_back() or self.take_warm()) is not None:
+                if (loan := await self._next_given_back(again=again) or self.take_warm()) is not None:
                     return loan
+                again = True
             # Now none is warm, so that the pool has not more to give than it may.
             self.opening += 1
             try:
@@ -85,9 +89,10 @@ class Generation:
                 self.opening -= 1
                 self.look_again()
 
-    async def _next_given_back(self) -> Loan | None:
+    async def _next_given_back(self, *, again: bool) -> Loan | None:
         waiter: asyncio.Future[Loan | None] = asyncio.get_running_loop().create_future()
-        self.queue.append(waiter)
+        # Who was told to look and found nothing has its place back.
+        (self.queue.appendleft if again else self.queue.append)(waiter)
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -181,6 +186,10 @@ class Loan:
     async def release(self) -> None:
         """Give it back to the pool, which has let go of it already if it broke."""
         try:
-            await self._generation.pool.release(self._proxy)
+            # It may have served so often that the pool closes it, and its server may have gone silent.
+            await self._generation.pool.release(self._proxy, timeout=CLEAN_TIMEOUT_S)
+        except DRIVER_ERRORS as error:
+            _log.warning("connection_discarded", reason=type(error).__name__)
+            self.connection.terminate()
         finally:
             self._generation.look_again()

@@ -112,7 +112,9 @@ class Pool:
         try:
             return await flight.answer
         except asyncio.CancelledError:
-            flight.abandon()
+            # Else it came in the same turn as the answer, and the job has ended.
+            if flight.answer.cancelled():
+                flight.abandon()
             raise
         finally:
             timer.cancel()
@@ -195,9 +197,10 @@ class Pool:
                 if loan.connection.is_closed():
                     raise ConnectionResetError  # noqa: TRY301 - as if it had been noticed a moment before
             except Exception as error:  # noqa: BLE001 - nothing of the caller's was sent: tried again, then told
-                problem = error
+                problem, flight.connection = error, None
                 await loan.discard()
             except BaseException:
+                flight.connection = None
                 await loan.discard()
                 raise
             else:

@@ -7,6 +7,7 @@ on the disk. Where lines can't be written, they are kept and tried again; with `
 from __future__ import annotations
 
 import asyncio
+import json
 import queue
 import threading
 from collections import deque
@@ -231,7 +232,10 @@ def _now() -> str:
 
 
 def _line(fields: dict[str, Any]) -> bytes:
-    return _encode(fields) + b"\n"
+    try:
+        return _encode(fields) + b"\n"
+    except UnicodeEncodeError:  # half a character, which JSON can escape and UTF-8 can't hold
+        return json.dumps(fields, default=str).encode() + b"\n"
 
 
 NO_AUDIT = Audit()

@@ -109,5 +109,8 @@ class _Lines:
 
 def _to_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
     """One line. The quick encoder leaves characters as they are, of which some would steer a terminal."""
-    line = _encode(event)
+    try:
+        line = _encode(event)
+    except UnicodeEncodeError:  # half a character, which JSON can escape and UTF-8 can't hold
+        return json.dumps(event, default=repr)
     return line.decode() if line.isascii() and b"\x7f" not in line else json.dumps(event, default=repr)

@@ -20,6 +20,7 @@ from coldquery.web.metrics import METRICS_PATH, metrics_route
 
 # A request that has begun must have come whole after so long.
 REQUEST_TIMEOUT_S = 30.0
+MOST_HELD_BYTES = 2**16
 
 
 def listen(host: str, port: int, setting: str) -> socket.socket:
@@ -91,6 +92,11 @@ class _Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     @override
+    def eof_received(self) -> None:
+        # With what is held back; else the loop would close what lies under it.
+        self.transport.close()
+
+    @override
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         # Most requests come whole, and need no timer.
@@ -143,11 +149,16 @@ class _OnePiece:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
+        self._held = 0
 
     def write(self, data: bytes) -> None:
         if not self._parts:
             self._loop.call_soon(self._send)
         self._parts.append(data)
+        self._held += len(data)
+        # More than that is for the transport to hold, which tells who writes to wait.
+        if self._held > MOST_HELD_BYTES:
+            self._send()
 
     def close(self) -> None:
         self._send()
@@ -160,6 +171,7 @@ class _OnePiece:
         if self._parts and not self._transport.is_closing():
             self._transport.write(b"".join(self._parts))
         self._parts.clear()
+        self._held = 0
 
 
 class _Server(uvicorn.Server):

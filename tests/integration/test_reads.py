@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, override
 
 import asyncpg
 import pytest
 
 from coldquery.errors import Code, Refusal
 from coldquery.postgres.answer import Limits, Result, Truncation
+from coldquery.postgres.connection import Connection
 from coldquery.postgres.pool import Pool
 from coldquery.postgres.target import Target
 from coldquery.reads import Read
@@ -394,6 +395,32 @@ async def test_those_who_wait_get_connections_in_their_order(pool: Pool) -> None
             asking.create_task(ask(number))
     assert answered == list(range(20))
     assert pool.standing().waiting == 0
+
+
+async def test_who_waits_keeps_its_place_while_connections_turn_out_to_be_dead(pool: Pool) -> None:
+    ran: list[str] = []
+
+    class Named(Read):
+        __slots__ = ()
+
+        @override
+        async def begin(self, connection: Connection) -> None:
+            if self.sql in stumbles:
+                stumbles.remove(self.sql)
+                raise ConnectionResetError
+            await super().begin(connection)
+
+        @override
+        async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Result:
+            ran.append(self.sql)
+            return await super().run(connection, wanted)
+
+    stumbles = ["SELECT 0", "SELECT 0"]
+    async with asyncio.TaskGroup() as asking:
+        for number in range(5):
+            asking.create_task(pool.run(Named(f"SELECT {number}", (), LIMITS, TIMEOUT_MS)))
+    assert ran == [f"SELECT {number}" for number in range(5)]
+    assert stumbles == []
 
 
 @pytest.mark.parametrize("seed", range(6))

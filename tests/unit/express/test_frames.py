@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from coldquery.express.frames import CONNECTION_CLOSED, MODERN, CallFrame, Replies, closed, understood
+from coldquery.express.frames import CONNECTION_CLOSED, MODERN, CallFrame, Replies, failed, understood
 from coldquery.mcp.rendering import ToolReply
 
 PREFIX = "io.modelcontextprotocol/"
@@ -169,11 +169,12 @@ def test_a_reply_is_one_line_of_json_with_the_same_id(key: int | str, era: bool)
     assert frame is not None
     structured = {"error": {"code": "x"}}
     said = ToolReply(("a,b\n1,2\n\u2028", json.dumps(structured)), structured, is_error=True)
-    for line in (Replies(SERVER).encode(frame, said), closed(frame)):
+    for line in (Replies(SERVER).encode(frame, said), failed(frame, CONNECTION_CLOSED, "Connection closed")):
         assert b"\n" not in line
         answer = json.loads(line)
         assert (type(answer["id"]), answer["id"], answer["jsonrpc"]) == (type(key), key, "2.0")
-    assert json.loads(closed(frame))["error"] == {"code": CONNECTION_CLOSED, "message": "Connection closed"}
+    told = json.loads(failed(frame, CONNECTION_CLOSED, "Connection closed"))
+    assert told["error"] == {"code": -32000, "message": "Connection closed"}
     result = json.loads(Replies(SERVER).encode(frame, said))["result"]
     assert [each["text"] for each in result["content"]] == list(said.texts)
     assert (result["isError"], result["structuredContent"]) == (True, structured)

@@ -15,6 +15,7 @@ LOG = r"""
 import logging, sys, structlog
 from coldquery.telemetry.logging import configure
 configure("info", sys.argv[1])
+structlog.get_logger("x").info("halved", session="\ud800")
 structlog.get_logger("x").info("session_began", label="a\x1b[2J\x9b31m\nforged", session="\x1b[31m")
 logging.getLogger("uvicorn").warning("\x1b[2J\nforged")
 print("went on")
@@ -35,10 +36,10 @@ def log(form: str, path: Path) -> tuple[str, str]:
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_what_would_steer_a_terminal_or_forge_a_line_is_shown(form: str, tmp_path: Path) -> None:
     _, said = log(form, tmp_path / "log")
-    assert len(said.splitlines()) == said.count("\n") == 2
+    assert len(said.splitlines()) == said.count("\n") == 3
     assert all(each.isprintable() for each in said.splitlines())
     if form == "json":
-        assert json.loads(said.splitlines()[0])["label"] == "a\x1b[2J\x9b31m\nforged"
+        assert json.loads(said.splitlines()[1])["label"] == "a\x1b[2J\x9b31m\nforged"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
