@@ -83,6 +83,15 @@ def _throughput(ours: Sample, theirs: Sample) -> float:
     return ours.per_s / theirs.per_s
 
 
+def _cpu_us(ours: Sample) -> float:
+    """Of a unit of work: the samples have seconds for 1,000."""
+    return float(ours.server_cpu_s * 1000)
+
+
+def _rate(ours: Sample) -> float:
+    return float(ours.per_s)
+
+
 _TARGETS = (
     _Target(
         "by-key, 16 at a time: throughput of coldquery to naive-fast, at least 1.0",
@@ -95,7 +104,7 @@ _TARGETS = (
     _Target(
         "by-key, 16 at a time: CPU of coldquery over constant-fast, at most 250 µs a call",
         "by-key", 16, ("coldquery", "constant-fast"),
-        lambda ours, theirs: (ours.server_cpu_s - theirs.server_cpu_s) * 1000,
+        lambda ours, theirs: _cpu_us(ours) - _cpu_us(theirs),
         lambda figure: figure <= 250, "{:.0f} µs",
     ),
     _Target(
@@ -106,6 +115,38 @@ _TARGETS = (
         "rows-1000, one at a time: median of coldquery to DBHub's, at most 1.0",
         "rows-1000", 1, ("coldquery", "dbhub"), lambda ours, theirs: float(ours.p50_ms / theirs.p50_ms),
         lambda figure: figure <= 1.0,
+    ),
+    _Target(
+        "by-key, 16 at a time: throughput of coldquery to MCP Toolbox, at least 1.0",
+        "by-key", 16, ("coldquery", "toolbox"), _throughput, lambda figure: figure >= 1.0,
+    ),
+    _Target(
+        "by-key, 16 at a time: throughput of coldquery to DBHub, at least 1.5",
+        "by-key", 16, ("coldquery", "dbhub"), _throughput, lambda figure: figure >= 1.5,
+    ),
+    _Target(
+        "by-key, 16 at a time: CPU of coldquery, at most 200 µs a call",
+        "by-key", 16, ("coldquery",), _cpu_us, lambda figure: figure <= 200, "{:.0f} µs",
+    ),
+    _Target(
+        "by-key, one at a time: median of coldquery, at most 0.45 ms",
+        "by-key", 1, ("coldquery",), lambda ours: float(ours.p50_ms), lambda figure: figure <= 0.45, "{:.2f} ms",
+    ),
+    _Target(
+        "by-key, 16 at a time: coldquery-stdio, at least 4,000 calls/s",
+        "by-key", 16, ("coldquery-stdio",), _rate, lambda figure: figure >= 4_000, "{:,.0f} /s",
+    ),
+    _Target(
+        "rollback, one at a time: CPU of coldquery, at most 250 µs for each of its 12 calls",
+        "rollback", 1, ("coldquery",), lambda ours: _cpu_us(ours) / 12, lambda figure: figure <= 250, "{:.0f} µs",
+    ),
+    _Target(
+        "commit, one at a time: coldquery, at least 500 cycles/s",
+        "commit", 1, ("coldquery",), _rate, lambda figure: figure >= 500, "{:,.0f} /s",
+    ),
+    _Target(
+        "rows-1000, one at a time: median of coldquery, at most 2.5 ms",
+        "rows-1000", 1, ("coldquery",), lambda ours: float(ours.p50_ms), lambda figure: figure <= 2.5, "{:.1f} ms",
     ),
 )  # fmt: skip
 
