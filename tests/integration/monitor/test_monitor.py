@@ -260,7 +260,7 @@ async def test_statements_come_by_what_was_asked_for(
     monitor: Monitor, gateway: Gateway, admin: Connection, order_by: Any
 ) -> None:
     await admin.execute("SELECT pg_stat_statements_reset()")
-    for sql in ("SELECT 'secret' AS once", "SELECT pg_sleep(0.03)", "SELECT * FROM generate_series(1, 500)"):
+    for sql in ("SELECT 'secret' AS once", "SELECT pg_sleep(0.3)", "SELECT * FROM generate_series(1, 500)"):
         await gateway.read(sql)
     for _ in range(3):
         await gateway.read("SELECT 4711 AS often")
