@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import secrets
 import signal
@@ -17,6 +16,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from coldquery import banner
+from coldquery.collector import freeze
 from coldquery.control.server import serve_control
 from coldquery.database import Database, open_database, tag_of
 from coldquery.errors import StartError
@@ -108,7 +108,7 @@ async def _serve_http(
         lifespan="on",
         timeout_graceful_shutdown=max(1, round(settings.drain_timeout_s)),
     )
-    _freeze()
+    freeze()
     port = listener.getsockname()[1]
     url = f"http://{url_host(settings.host)}:{port}"
     metrics = metrics or url + METRICS_PATH
@@ -133,7 +133,7 @@ async def _serve_stdio(
         contextlib.aclosing(StdioLane(lines, output, STDIO_CLIENT, in_the_lane, Replies(mcp.INFO))) as lane,
     ):
         server = await mcp.build_server(gateway, tools, lane.open)
-        _freeze()
+        freeze()
         banner.show(loaded, gateway, database.place, metrics=metrics)
         serving = asyncio.create_task(run_stdio(server, lane, output))
         await _ended_or_stopped(serving, stop)
@@ -203,17 +203,3 @@ def _reload(
         _log.info("reloaded")
 
     return asyncio.create_task(reload())
-
-
-def _freeze() -> None:
-    """Take what start-up made out of the collector's sight: walking FastMCP's objects costs 80 to 180 ms each time.
-
-    What is left to walk is little, so that collections may come often: a call that goes through the SDK leaves some
-    forty objects that only they find, and an ended session a dozen.
-    """
-    gc.collect()
-    gc.freeze()
-    # A full one waits until a quarter of what the last one left has come anew. The one before left all that is frozen;
-    # this one leaves nothing.
-    gc.collect()
-    gc.set_threshold(5_000, 5, 2)

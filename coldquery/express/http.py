@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coldquery.express.frames import MODERN, Replies, understood
 from coldquery.telemetry import tracing
-from coldquery.telemetry.call import own_request_id, trace_told
+from coldquery.telemetry.call import request_of
 
 if TYPE_CHECKING:
     from coldquery.mcp.rendering import ToolReply
@@ -27,6 +27,7 @@ WATCH_AFTER_S = 0.02
 # From then on, and so often, a call that still runs tells that it does: else a proxy may cut the connection.
 PING_EVERY_S = 15.0
 
+_VERSION = MODERN.encode()
 _SINGLE = frozenset(
     (b"accept", b"content-type", b"content-length", b"mcp-protocol-version", b"mcp-method", b"mcp-name", b"traceparent")
 )
@@ -69,8 +70,7 @@ class ExpressLane:
 
             await self._app(scope, replayed, send)
             return
-        told = trace_told(frame.params.meta.traceparent, headers.get(b"traceparent", b"").decode("latin-1"))
-        request = told or own_request_id()
+        request = request_of(frame.params.meta.traceparent, headers.get(b"traceparent", b"").decode("latin-1"))
         work = tool.reply(frame.params.arguments or {}, "express", request=request, client=None)
         await _Exchange(receive, send).run(work, partial(self._replies.encode, frame))
 
@@ -85,7 +85,7 @@ class ExpressLane:
                     return None
                 headers[name] = value
         fits = (
-            headers.get(b"mcp-protocol-version") == MODERN.encode()
+            headers.get(b"mcp-protocol-version") == _VERSION
             and headers.get(b"mcp-method") == b"tools/call"
             and headers.get(b"mcp-name") in self._tools
             and headers.get(b"content-type", b"").lower().startswith(b"application/json")

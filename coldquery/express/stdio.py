@@ -11,16 +11,16 @@ from pydantic_core import from_json
 
 from coldquery.express.frames import CONNECTION_CLOSED, INTERNAL_ERROR, MODERN, CallFrame, Replies, failed, understood
 from coldquery.telemetry import tracing
-from coldquery.telemetry.call import own_request_id, trace_told
+from coldquery.telemetry.call import request_of
 
 if TYPE_CHECKING:
     from coldquery.mcp.stdio import Output
     from coldquery.mcp.tool import GatewayTool
 
-# The older ones are left to FastMCP.
-HANDSHAKE = ("2025-06-18", "2025-11-25")
 _log = structlog.get_logger(__name__)
 
+# The older ones are left to FastMCP.
+HANDSHAKE = ("2025-06-18", "2025-11-25")
 # How long the last replies may take.
 LAST_REPLIES_S = 1.0
 
@@ -108,7 +108,7 @@ class StdioLane:
         self._unwanted.discard(task)
 
     async def _answer(self, frame: CallFrame) -> None:
-        request = trace_told(frame.params.meta.traceparent) or own_request_id()
+        request = request_of(frame.params.meta.traceparent)
         tool, arguments = self._tools[frame.params.name], frame.params.arguments or {}
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - `_start` has made it

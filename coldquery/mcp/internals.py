@@ -18,7 +18,7 @@ from mcp.server.stdio import stdio_server
 from mcp_types import CallToolRequestParams
 
 from coldquery.mcp.stdio import Output
-from coldquery.telemetry.call import own_request_id, trace_told
+from coldquery.telemetry.call import request_of
 from coldquery.telemetry.tracing import name_span, trace_id
 
 if TYPE_CHECKING:
@@ -131,10 +131,7 @@ def request_id() -> str:
         headers = get_http_request().scope["headers"]
     except RuntimeError:  # on standard input
         headers = ()
-    for name, value in headers:
-        if name == b"traceparent" and (told := trace_told(value.decode("latin-1"))):
-            return told
-    return own_request_id()
+    return request_of(*(value.decode("latin-1") for name, value in headers if name == b"traceparent"))
 
 
 async def run_stdio(server: FastMCP, lines: AsyncIterator[bytes], output: Output) -> None:

@@ -196,13 +196,13 @@ class Pool:
                     await flight.job.begin(loan.connection)
                 if loan.connection.is_closed():
                     raise ConnectionResetError  # noqa: TRY301 - as if it had been noticed a moment before
-            except Exception as error:  # noqa: BLE001 - nothing of the caller's was sent: tried again, then told
-                problem, flight.connection = error, None
-                await loan.discard()
-            except BaseException:
+            except BaseException as error:
                 flight.connection = None
                 await loan.discard()
-                raise
+                if not isinstance(error, Exception):
+                    raise
+                # Nothing of the caller's was sent: tried again, then told.
+                problem = error
             else:
                 return loan
         raise unavailable(_UNREACHED, problem)

@@ -7,7 +7,6 @@ on the disk. Where lines can't be written, they are kept and tried again; with `
 from __future__ import annotations
 
 import asyncio
-import json
 import queue
 import threading
 from collections import deque
@@ -16,11 +15,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import msgspec
 import structlog
 
 from coldquery.errors import Code, Refusal
 from coldquery.telemetry.call import Call
+from coldquery.telemetry.json_line import encoder
 from coldquery.telemetry.metrics import AUDIT_FAILURES, AUDIT_LINES
 
 # Lines that nobody waits for are written after so long.
@@ -31,7 +30,7 @@ SETTLE_TIMEOUT_S = 1.5
 MAX_PENDING = 10_000
 
 _log = structlog.get_logger(__name__)
-_encode = msgspec.json.Encoder(enc_hook=str).encode
+_encode = encoder(str)
 
 
 class Sink(Protocol):
@@ -232,10 +231,7 @@ def _now() -> str:
 
 
 def _line(fields: dict[str, Any]) -> bytes:
-    try:
-        return _encode(fields) + b"\n"
-    except UnicodeEncodeError:  # half a character, which JSON can escape and UTF-8 can't hold
-        return json.dumps(fields, default=str).encode() + b"\n"
+    return _encode(fields) + b"\n"
 
 
 NO_AUDIT = Audit()

@@ -57,15 +57,15 @@ def own_request_id() -> str:
     return f"{_boot}{next(_numbers):08x}"
 
 
-def trace_told(*traceparents: str) -> str | None:
-    """The trace id of the first that is one. What follows is left to versions to come.
+def request_of(*traceparents: str) -> str:
+    """What joins a call's events: the trace id that its client told, by the first that is one, else one of our own.
 
     Source: https://www.w3.org/TR/trace-context/#traceparent-header
     """
     for each in traceparents:
         if found := _TRACEPARENT.fullmatch(each):
             return found[2]
-    return None
+    return own_request_id()
 
 
 @dataclass(slots=True, eq=False)

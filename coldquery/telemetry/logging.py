@@ -12,16 +12,17 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any, Literal, TextIO
 
-import msgspec
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import Processor
+
+from coldquery.telemetry.json_line import encoder
 
 # FastMCP's and the SDK's INFO lines name protocol sessions and repeat what our own events say.
 _QUIET_LOGGERS = ("fastmcp", "mcp", "uvicorn", "asyncio", "docket")
 
 
-_encode = msgspec.json.Encoder(enc_hook=repr).encode
+_encode = encoder(repr)
 
 
 def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
@@ -109,8 +110,5 @@ class _Lines:
 
 def _to_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
     """One line. The quick encoder leaves characters as they are, of which some would steer a terminal."""
-    try:
-        line = _encode(event)
-    except UnicodeEncodeError:  # half a character, which JSON can escape and UTF-8 can't hold
-        return json.dumps(event, default=repr)
+    line = _encode(event)
     return line.decode() if line.isascii() and b"\x7f" not in line else json.dumps(event, default=repr)

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvloop
 
+from coldquery.collector import freeze
 from coldquery.gateway import Caller, Gateway
 from coldquery.postgres.embedded import OWNER, READER, Endpoint
 from coldquery.postgres.target import Target
@@ -28,10 +29,7 @@ SQL = "SELECT 1"
 def run[T](main: Coroutine[Any, Any, T]) -> T:
     """On uvloop, with the collector tuned and a log, though nobody reads it."""
     _log_to_nowhere()
-    gc.collect()
-    gc.freeze()
-    gc.collect()
-    gc.set_threshold(5_000, 5, 2)
+    freeze()
     return asyncio.run(main, loop_factory=uvloop.new_event_loop)
 
 

@@ -7,7 +7,6 @@ default. It listens on `--port`, or without one serves its standard input.
 
 import argparse
 import asyncio
-import gc
 import json
 import os
 from collections.abc import AsyncIterator, Coroutine
@@ -20,6 +19,8 @@ import asyncpg
 import uvicorn
 from fastmcp import FastMCP
 from fastmcp.tools import ToolResult
+
+from coldquery.collector import freeze
 
 
 def build(dsn: str | None) -> FastMCP:
@@ -50,10 +51,7 @@ def build(dsn: str | None) -> FastMCP:
 async def fast(mcp: FastMCP, port: int | None) -> None:
     schemas = {tool.name: tool.parameters for tool in await mcp.list_tools()}
     mcp._mcp_server.get_tool_input_schema = schemas.get  # noqa: SLF001
-    gc.collect()
-    gc.freeze()
-    gc.collect()
-    gc.set_threshold(5_000, 5, 2)
+    freeze()
     if port is None:
         await mcp.run_stdio_async(show_banner=False)
         return

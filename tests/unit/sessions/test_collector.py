@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coldquery.serve import _freeze
+from coldquery.collector import freeze
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ class Cycle:
 @pytest.mark.usefixtures("restored")
 def test_full_collections_come_however_much_was_frozen() -> None:
     start_up = [[number] for number in range(200_000)]
-    _freeze()
+    freeze()
     assert gc.get_freeze_count() > len(start_up)
     before = gc.get_stats()[2]["collections"]
     lately = [Cycle() for _ in range(1_000)]
