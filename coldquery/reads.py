@@ -7,7 +7,8 @@ session) is cleaned in the same round trip, before anyone else gets the connecti
 
 So one round trip stands before the answer: BEGIN travels with the statement, if the connection has been heard of a
 moment ago and its time limit is the call's. Else it goes ahead, to find out whether the connection still lives while
-nothing of the caller's has been sent.
+nothing of the caller's has been sent. Where the statement's answer was brief before, rollback and cleaning travel with
+it too, and there is no other trip at all.
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ FRESH_S = 1.0
 # Neither advisory locks nor prepared statements mind a rollback. A function that a view or an operator calls may have
 # left such a statement, even in place of one that the driver keeps: the last command's tag counts them.
 # https://www.postgresql.org/docs/current/view-pg-prepared-statements.html
-_CLEAN = """
-ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all(); SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql
-"""
+_ROLLBACK = "ROLLBACK"
+_UNLOCK = "SELECT pg_catalog.pg_advisory_unlock_all()"
+_LEFT = "SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql"
+_CLEAN = f"{_ROLLBACK}; {_UNLOCK}; {_LEFT}"
+# The same, without any row unless something is left.
+_CLOSING = (_ROLLBACK, f"SELECT FROM ({_UNLOCK} AS done) AS unlocked WHERE done IS NULL OR EXISTS ({_LEFT})")
 _CLEANED = "SELECT 0"
 _STALE = (
+    asyncpg.ProtocolError,
     asyncpg.InvalidCachedStatementError,
     asyncpg.InvalidSQLStatementNameError,
     asyncpg.DuplicatePreparedStatementError,
@@ -96,12 +101,14 @@ class Read(ReadOnlyJob):
         opening = None if connection.is_in_transaction() else _BEGIN
         try:
             try:
-                return await connection.run(self.sql, self.params, self.limits, cached=True, opening=opening)
+                return await connection.run(
+                    self.sql, self.params, self.limits, cached=True, opening=opening, closing=_CLOSING
+                )
             except _STALE:
-                # A schema change elsewhere made the kept statement stale, or a function dropped it or took its name.
-                # That failed this transaction.
+                # A schema change elsewhere made the kept statement stale, or a function dropped it or took its name,
+                # or left one of its own. That failed this transaction, or ended it.
                 connection.forget_statements()
-                await connection.execute(f"ROLLBACK; {self.sealed_begin}")
+                await connection.execute(f"{_ROLLBACK}; DEALLOCATE ALL; {self.sealed_begin}")
                 self.require(wanted)
                 return await connection.run(self.sql, self.params, self.limits, cached=False)
         except DRIVER_ERRORS as error:
@@ -109,6 +116,8 @@ class Read(ReadOnlyJob):
 
     async def clean(self, connection: Connection) -> bool:
         """Roll back, let go of advisory locks, and look for prepared statements that are none of the driver's."""
+        if connection.closed:
+            return True
         if connection.executed and not connection.is_in_transaction():
             # The statement ended it: it can't have written, but what else it left nobody knows.
             return False

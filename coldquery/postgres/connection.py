@@ -4,7 +4,7 @@ This is the only module that uses asyncpg's private calls, and the reason why as
 tests/integration/test_asyncpg_contract.py says what broke when that changes. They are needed for four things that
 asyncpg has no public form of: a limited Execute on the unnamed portal (a public cursor leaves a portal open, which
 blocks DDL), the rows with the command tag of one execution, a cancel request that leaves the true answer to be awaited,
-and a BEGIN in the same trip as the statement after it.
+and a transaction's beginning and end in the same trip as the statement in it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-import struct
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +27,7 @@ from coldquery.postgres.answer import Column, Limits, Notices, Page, Result
 from coldquery.postgres.digest import digest, kind_of
 from coldquery.postgres.known_types import ATTRIBUTES, Described, KnownTypes
 from coldquery.postgres.outcome import refusal, severity
-from coldquery.postgres.wire import Wire
+from coldquery.postgres.wire import Wire, unanswered
 from coldquery.telemetry.call import Call, observe_statement
 from coldquery.telemetry.metrics import CANCELS
 
@@ -40,6 +38,10 @@ FIRST_CHUNK_ROWS = 4
 # So many statements are kept described. asyncpg keeps 100 prepared.
 MAX_DESCRIBED = 200
 
+_SELECT = "SELECT"
+# What answers no slower may be asked a second time.
+BRIEF_S = 0.05
+
 # In the place of the statement of an introspection: a name says that it took no unnamed one's place.
 _NOTHING_ASKED = SimpleNamespace(name="nothing")
 
@@ -47,6 +49,18 @@ _NOTHING_ASKED = SimpleNamespace(name="nothing")
 DEADLINE_MARGIN_S = 2.0
 RESEND_CANCEL_S = 0.05
 CANCEL_GRACE_S = 2.0
+
+
+@dataclass(slots=True, eq=False)
+class _Known:
+    """What a connection knows of a statement: its columns, its parameters, and whether its answers have been brief.
+
+    Brief is one that came at once, in a few rows.
+    """
+
+    columns: tuple[Column, ...]
+    described: Described
+    is_brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,7 @@ class Connection(asyncpg.Connection):
         call: for whose sake it works now; None if for nobody's.
         took_s: how long the last `run` took.
         executed: whether the last `run` came as far as sending something to be executed.
+        closed: whether the last `run` has run the statements that were to be its `closing`.
         heard_at: the event loop's time of the last answer.
     """
 
@@ -83,7 +98,7 @@ class Connection(asyncpg.Connection):
         super().__init__(*args, **kwargs)
         self._types = KnownTypes()
         self._arrays: dict[int, dict[str, Any]] = {}
-        self._described: dict[Any, tuple[tuple[Column, ...], Described]] = {}
+        self._known: dict[Any, _Known] = {}
 
     backend: Backend
     call: Call | None = None
@@ -91,6 +106,7 @@ class Connection(asyncpg.Connection):
     statement_timeout_ms: int | None = None
     took_s = 0.0
     executed = False
+    closed = False
     heard_at = -math.inf
     _running = False
     _interruption: tuple[asyncio.Future[None], asyncio.Task[None]] | None = None
@@ -104,6 +120,7 @@ class Connection(asyncpg.Connection):
         cached: bool,
         complete: bool = False,
         opening: str | None = None,
+        closing: tuple[str, ...] = (),
     ) -> Result:
         """Run one statement by the extended protocol and fetch its rows up to the limits.
 
@@ -119,21 +136,27 @@ class Connection(asyncpg.Connection):
                 For what has been done anyway: INSERT ... RETURNING and the like.
             opening: a statement of the gateway's own that begins a transaction, to be run in front, in the same trip
                 where that can be.
+            closing: such statements that end it and clean up, and return no rows if all is clean. They are run behind,
+                in the same trip, where the answer was brief before, and `closed` tells of it. Should it not be brief
+                this time, then the statement is run again, without them. Only with an `opening`.
 
         Raises:
             Refusal: `invalid_argument` when a parameter does not fit (nothing was run), `cancelled` when `interrupt`
                 came before anything ran.
+            asyncpg.ProtocolError: the closing returned rows.
             asyncpg.PostgresError: the server refused the statement.
             asyncpg.PostgresConnectionError, OSError: the connection broke.
         """
         self._running = True
         self.notices = None
-        self.executed = False
+        self.executed = self.closed = False
         # Not by the loop's clock, of which uvloop's ticks in whole milliseconds.
         began = time.perf_counter()
         problem: str | None = "cancelled"
         try:
-            result = await self._run(sql, params, limits, cached=cached, complete=complete, opening=opening)
+            result = await self._run(
+                sql, params, limits, cached=cached, complete=complete, opening=opening, closing=closing
+            )
             problem = None
         except Exception as error:
             problem = getattr(error, "sqlstate", None) or type(error).__name__
@@ -241,7 +264,7 @@ class Connection(asyncpg.Connection):
     def forget_statements(self) -> None:
         """Drop the prepared statements that this connection keeps, after a schema change made one of them stale."""
         self._drop_local_statement_cache()
-        self._described.clear()
+        self._known.clear()
 
     async def _run(
         self,
@@ -252,16 +275,28 @@ class Connection(asyncpg.Connection):
         cached: bool,
         complete: bool,
         opening: str | None,
+        closing: tuple[str, ...],
     ) -> Result:
         statement = await self._get_statement(sql, None, named=not cached and "", use_cache=cached)
-        columns, described = self._described.get(statement) or self._describe(statement)
-        if described.rows:
-            await self._refresh_rows(statement, described.rows)
+        known = self._known.get(statement) or self._describe(statement)
+        if known.described.rows:
+            await self._refresh_rows(statement, known.described.rows)
         if self._interruption is not None:
             raise Refusal(Code.CANCELLED, "The statement was cancelled before it ran.")
         chunk = min(limits.max_rows + 1, FIRST_CHUNK_ROWS)
-        page = Page(limits, columns)
-        records, tag, completed = await self._begin(statement, described, params, chunk, opening)
+        page = Page(limits, known.columns)
+        if known.is_brief and closing and opening is not None:
+            records, _, _ = await self._begin(
+                statement, known.described, params, chunk, opening=opening, closing=closing
+            )
+            if len(records) < chunk:
+                self.closed = True
+                page.add(records)
+                return self._result(page, known.columns, _SELECT, len(page.rows) if page.full else len(records))
+            # There may have been more when the transaction ended.
+            self.notices = None
+        began = time.perf_counter()
+        records, tag, completed = await self._begin(statement, known.described, params, chunk, opening=opening)
         page.add(records)
         fetched, in_one = len(records), completed
         while not completed and (complete or not page.full):
@@ -274,18 +309,36 @@ class Connection(asyncpg.Connection):
         if not in_one or row_count is None:
             # A tag counts the rows of its own Execute only.
             row_count = fetched
+        known.is_brief = (
+            in_one
+            and fetched < chunk
+            and command == _SELECT
+            and not known.described.rows
+            and bool(known.columns)
+            and time.perf_counter() - began < BRIEF_S
+        )
+        return self._result(page, known.columns, command, len(page.rows) if page.full and not complete else row_count)
+
+    def _result(self, page: Page, columns: tuple[Column, ...], command: str, row_count: int) -> Result:
         return Result(
             columns=columns,
             rows=page.rows,
             rows_json=b"[" + b",".join(page.encoded) + b"]",
             command=command,
-            row_count=len(page.rows) if page.full and not complete else row_count,
+            row_count=row_count,
             truncated=page.truncation,
             notices=self.notices,
         )
 
     async def _begin(
-        self, statement: Any, described: Described, params: Sequence[Any], rows: int, opening: str | None
+        self,
+        statement: Any,
+        described: Described,
+        params: Sequence[Any],
+        rows: int,
+        *,
+        opening: str | None,
+        closing: tuple[str, ...] = (),
     ) -> tuple[list[Any], bytes | None, bool]:
         """Execute a statement up to so many rows: these, the command tag, and whether that was all."""
         fitted = described.fit(params)
@@ -297,7 +350,7 @@ class Connection(asyncpg.Connection):
         self.executed = True
         wire: Wire = self._protocol.wire
         if opening is not None:
-            wire.send_ahead(_unanswered(opening))
+            wire.send_around(unanswered(opening), unanswered(*closing))
         try:
             records, tag, completed = await self._protocol.bind_execute(statement, fitted, "", rows, True, None)
         except asyncpg.InternalClientError:
@@ -318,16 +371,16 @@ class Connection(asyncpg.Connection):
         # The driver takes the opening's tag for the statement's own, if that has not ended yet.
         return records, tag, completed and not (opening is not None and tag == b"BEGIN")
 
-    def _describe(self, statement: Any) -> tuple[tuple[Column, ...], Described]:
+    def _describe(self, statement: Any) -> _Known:
         attributes = statement._get_attributes()  # noqa: SLF001
         columns = tuple(Column(each.name, _type_name(each.type)) for each in attributes)
         parameters = statement._get_parameters()  # noqa: SLF001
-        found = columns, self._types.describe(parameters, [each.type for each in attributes])
+        known = _Known(columns, self._types.describe(parameters, [each.type for each in attributes]))
         if statement.name:  # else nobody keeps it
-            if len(self._described) >= MAX_DESCRIBED:
-                self._described.clear()
-            self._described[statement] = found
-        return found
+            if len(self._known) >= MAX_DESCRIBED:
+                self._known.clear()
+            self._known[statement] = known
+        return known
 
     async def _introspect_types(self, typeoids: Any, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's
         # asyncpg asks for the types that it meets for the first time. What it is told to put in by itself are only
@@ -391,20 +444,6 @@ class _Deadline:
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
-
-
-@cache
-def _unanswered(sql: str) -> bytes:
-    """Parse, Bind and Execute of a statement without parameters and rows, without the Sync that asks for an answer.
-
-    Source: https://www.postgresql.org/docs/current/protocol-message-formats.html
-    """
-    bodies = {
-        b"P": b"\0" + sql.encode() + b"\0" + struct.pack("!h", 0),
-        b"B": b"\0\0" + struct.pack("!hhh", 0, 0, 0),
-        b"E": b"\0" + struct.pack("!i", 0),
-    }
-    return b"".join(kind + struct.pack("!i", len(body) + 4) + body for kind, body in bodies.items())
 
 
 def _type_name(kind: asyncpg.Type) -> str:

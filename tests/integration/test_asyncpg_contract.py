@@ -10,7 +10,7 @@ from asyncpg import connect_utils
 from asyncpg.protocol.protocol import BUILTIN_TYPE_NAME_MAP
 
 from coldquery.postgres import values
-from coldquery.postgres.connection import _unanswered
+from coldquery.postgres.wire import unanswered
 from tests.conftest import TestDatabase
 
 # Untyped: these are the names that the stubs leave out.
@@ -61,10 +61,10 @@ async def test_a_limited_execute_returns_rows_then_tag_and_completion(database: 
 
 async def test_what_is_sent_ahead_of_a_bind_goes_with_it_and_is_answered_with_it(database: TestDatabase) -> None:
     connection: Any = await asyncpg.connect(database.owner_dsn)
-    begin = _unanswered("BEGIN READ ONLY")
+    begin = unanswered("BEGIN READ ONLY")
     try:
         statement = await connection._get_statement("SELECT generate_series(1, 3)", None, named=True, use_cache=False)
-        connection._protocol.wire.send_ahead(begin)
+        connection._protocol.wire.send_around(begin)
         rows, tag, completed = await connection._protocol.bind_execute(statement, (), "", 2, True, None)
         # The tag and the completion are those of BEGIN.
         assert (len(rows), tag, completed, connection.is_in_transaction()) == (2, b"BEGIN", True, True)
@@ -73,7 +73,7 @@ async def test_what_is_sent_ahead_of_a_bind_goes_with_it_and_is_answered_with_it
         await connection.execute("ROLLBACK")
         # A parameter that can't be is told before anything is sent.
         typed = await connection._get_statement("SELECT $1::int4", None, named=True, use_cache=False)
-        connection._protocol.wire.send_ahead(begin)
+        connection._protocol.wire.send_around(begin)
         with pytest.raises(asyncpg.DataError):
             await connection._protocol.bind_execute(typed, ("x",), "", 2, True, None)
         connection._protocol.wire.take_back()

@@ -15,6 +15,7 @@ from coldquery.postgres.answer import Limits, Result, Truncation
 from coldquery.postgres.connection import Connection
 from coldquery.postgres.pool import Pool
 from coldquery.postgres.target import Target
+from coldquery.postgres.wire import Wire
 from coldquery.reads import Read
 from tests.conftest import TestDatabase
 
@@ -117,8 +118,10 @@ LEFTOVERS = {
 
 @pytest.mark.parametrize("sql", LEFTOVERS)
 async def test_nothing_that_a_read_left_behind_meets_the_next(pool: Pool, sql: str) -> None:
-    await read(pool, sql)
-    assert (await read(pool, LEFTOVERS[sql])).rows == [(0,)]
+    # Once more, for it may be cleaned up after in another way when it is known to be brief.
+    for _ in range(3):
+        await read(pool, sql)
+        assert (await read(pool, LEFTOVERS[sql])).rows == [(0,)]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,70 @@ async def test_such_a_function_is_noticed_however_it_is_called(pool: Pool, obser
     assert (await read(pool, "SELECT amount FROM account")).rows == [(100,)]
     await read(pool, way)
     assert (await read(pool, "SELECT amount FROM account")).rows == [(100,)]
+
+
+async def test_a_read_that_is_not_brief_any_more_is_answered_whole(pool: Pool) -> None:
+    for n in (1, 2, 3, 4, 4, 900, 0, 2, 3, 5):
+        result = await read(pool, "SELECT g, 'x' FROM generate_series(1, $1::int) g", n)
+        assert result.rows == [(each + 1, "x") for each in range(n)]
+        assert (result.command, result.row_count, result.truncated) == ("SELECT", n, None)
+
+
+async def test_a_brief_read_is_one_trip(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    trips = 0
+    write = Wire.write
+
+    def counted(wire: Wire, data: bytes | memoryview) -> None:
+        nonlocal trips
+        trips += 1
+        write(wire, data)
+
+    async def made(sql: str) -> int:
+        before = trips
+        await read(one, sql)
+        while one.standing().used:
+            await asyncio.sleep(0)
+        return trips - before
+
+    monkeypatch.setattr(Wire, "write", counted)
+    brief, long, slow = "SELECT 1", "SELECT generate_series(1, 5)", "SELECT pg_sleep(0.06)"
+    one = Pool(replace(target(database.reader_dsn), statement_timeout_ms=TIMEOUT_MS), size=1, acquire_timeout_s=2)
+    await one.open()
+    try:
+        await made("SELECT 0")
+        # It is described, run, and cleaned up after; two chunks are two trips.
+        assert [await made(brief) for _ in range(4)] == [3, 1, 1, 1]
+        assert [await made(long) for _ in range(3)] == [4, 3, 3]
+        # It would cost too much to have to run it again.
+        assert [await made(slow) for _ in range(3)] == [3, 2, 2]
+    finally:
+        await one.close(timeout_s=2)
+
+
+async def test_a_brief_read_that_leaves_a_statement_for_once_is_answered_and_its_connection_thrown_away(
+    pool: Pool, observer: Any
+) -> None:
+    await observer.execute(
+        "CREATE FUNCTION leave(n int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN"
+        " IF n = 3 THEN EXECUTE 'PREPARE left_behind AS SELECT 1'; END IF; RETURN n; END $$"
+    )
+    backend = (await read(pool, "SELECT pg_backend_pid()")).rows
+    for n in (1, 2, 2):
+        assert (await read(pool, "SELECT leave($1)", n)).rows == [(n,)]
+    assert (await read(pool, "SELECT pg_backend_pid()")).rows == backend
+    assert (await read(pool, "SELECT leave($1)", 3)).rows == [(3,)]
+    assert (await read(pool, "SELECT pg_backend_pid()")).rows != backend
+
+
+async def test_a_brief_read_that_fails_is_told_so_and_leaves_nothing(pool: Pool, observer: Any) -> None:
+    sql = "SELECT 6 / $1::int, pg_advisory_lock(7)"
+    for _ in range(3):
+        assert (await read(pool, sql, 2)).rows[0][0] == 3
+    refusal = await refused(pool, sql, 0)
+    assert refusal.code is Code.SQL_ERROR
+    assert refusal.cause.sqlstate == "22012"
+    assert await observer.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+    assert (await read(pool, sql, 3)).rows[0][0] == 2
 
 
 async def test_a_read_whose_kept_statement_was_dropped_is_answered(pool: Pool, observer: Any) -> None:
