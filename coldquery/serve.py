@@ -20,7 +20,7 @@ from coldquery.collector import freeze
 from coldquery.control.server import serve_control
 from coldquery.database import Database, open_database, tag_of
 from coldquery.errors import StartError
-from coldquery.express.frames import Replies
+from coldquery.express.calls import Calls
 from coldquery.express.http import ExpressLane
 from coldquery.express.stdio import StdioLane
 from coldquery.gateway import Gateway
@@ -88,7 +88,7 @@ async def application(gateway: Gateway, *, with_metrics: bool, express: bool) ->
     framework.router.routes.extend(health_routes(gateway))
     if with_metrics:
         framework.router.routes.append(metrics_route(gateway))
-    app: ASGIApp = ExpressLane(framework, MCP_PATH, tools, Replies(mcp.INFO)) if express else framework
+    app: ASGIApp = ExpressLane(framework, MCP_PATH, Calls(tools, mcp.INFO)) if express else framework
     return NoteRefusals(Guard(app, settings.allowed_hosts, settings.allowed_origins), gateway.audit)
 
 
@@ -127,10 +127,10 @@ async def _serve_stdio(
 
     settings = loaded.settings
     tools = mcp.build_tools(gateway)
-    in_the_lane = tools if settings.express else ()
+    calls = Calls(tools if settings.express else (), mcp.INFO)
     async with (
         standard_streams() as (lines, output),
-        contextlib.aclosing(StdioLane(lines, output, STDIO_CLIENT, in_the_lane, Replies(mcp.INFO))) as lane,
+        contextlib.aclosing(StdioLane(lines, output, STDIO_CLIENT, calls)) as lane,
     ):
         server = await mcp.build_server(gateway, tools, lane.open)
         freeze()

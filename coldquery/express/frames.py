@@ -8,18 +8,15 @@ https://modelcontextprotocol.io/specification/2026-07-28/basic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-if TYPE_CHECKING:
-    from coldquery.mcp.rendering import ToolReply
-    from coldquery.mcp.tool import GatewayTool
+from coldquery.mcp.rendering import ToolReply
 
 MODERN = "2026-07-28"
 CONNECTION_CLOSED, INTERNAL_ERROR = -32000, -32603
-
 
 type _Objects = dict[str, dict[str, Any]]
 # Larger integers can't be written by msgspec.
@@ -68,9 +65,10 @@ class CallFrame(Struct, forbid_unknown_fields=True):
     method: Literal["tools/call"]
     params: _Params
 
-    def is_for(self, tool: GatewayTool[Any]) -> bool:
-        """It names the tool, and wants nothing of it that only the framework gives."""
-        return self.params.name == tool.name and not (tool.tells_progress and self.params.meta.progress is not UNSET)
+    @property
+    def wants_progress(self) -> bool:
+        """It asks to be told of the call's progress."""
+        return self.params.meta.progress is not UNSET
 
     @property
     def is_modern(self) -> bool:
@@ -97,26 +95,16 @@ def understood(message: bytes) -> CallFrame | None:
         return None
 
 
-class Replies:
-    """Replies to calls, as messages.
-
-    Args:
-        server: its name and version, which the 2026-07-28 revision has in every result.
-    """
-
-    def __init__(self, server: Mapping[str, Any]) -> None:
-        self._meta = {"io.modelcontextprotocol/serverInfo": dict(server)}
-
-    def encode(self, frame: CallFrame, reply: ToolReply) -> bytes:
-        """What the tool said, in the frame's era."""
-        result: dict[str, Any] = {"_meta": self._meta} if frame.is_modern else {}
-        result["content"] = [{"type": "text", "text": each} for each in reply.texts]
-        result["isError"] = reply.is_error
-        if frame.is_modern:
-            result["resultType"] = "complete"
-        if reply.structured is not None:
-            result["structuredContent"] = msgspec.Raw(reply.texts[-1].encode())
-        return _encode({"jsonrpc": "2.0", "id": frame.id, "result": result})
+def answered(frame: CallFrame, reply: ToolReply, meta: Mapping[str, Any]) -> bytes:
+    """What the tool said, in the frame's era. `meta` is of the server, and only in results of the newer one."""
+    result: dict[str, Any] = {"_meta": meta} if frame.is_modern else {}
+    result["content"] = [{"type": "text", "text": each} for each in reply.texts]
+    result["isError"] = reply.is_error
+    if frame.is_modern:
+        result["resultType"] = "complete"
+    if reply.structured is not None:
+        result["structuredContent"] = msgspec.Raw(reply.texts[-1].encode())
+    return _encode({"jsonrpc": "2.0", "id": frame.id, "result": result})
 
 
 def failed(frame: CallFrame, code: int, message: str) -> bytes:

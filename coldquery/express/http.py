@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from coldquery.express.frames import MODERN, Replies, understood
-from coldquery.telemetry import tracing
-from coldquery.telemetry.call import request_of
-
-if TYPE_CHECKING:
-    from coldquery.mcp.rendering import ToolReply
-    from coldquery.mcp.tool import GatewayTool
+from coldquery.express.calls import Calls
+from coldquery.express.frames import MODERN, CallFrame, understood
 
 LARGEST_BODY_BYTES = 2**20
 # A client that leaves is looked for from then on: most calls have ended before.
@@ -45,38 +39,36 @@ class ExpressLane:
     Args:
         app: that other one. It has been through the same guards, which are in front of this.
         path: where MCP is served.
-        tools: that may be called.
-        replies: how they are answered.
+        calls: that can be answered.
     """
 
-    def __init__(self, app: ASGIApp, path: str, tools: Iterable[GatewayTool[Any]], replies: Replies) -> None:
+    def __init__(self, app: ASGIApp, path: str, calls: Calls) -> None:
         self._app = app
         self._path = path
-        self._tools = {each.name.encode(): each for each in tools}
-        self._replies = replies
+        self._calls = calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        headers = self._headers(scope)
-        if headers is None:
-            await self._app(scope, receive, send)
-            return
         messages: deque[Message] = deque()
-        tool, frame = self._tools[headers[b"mcp-name"]], understood(await _body(receive, messages))
-        if frame is None or not frame.is_modern or not frame.is_for(tool):
 
-            async def replayed() -> Message:
-                return messages.popleft() if messages else await receive()
+        async def replayed() -> Message:
+            return messages.popleft() if messages else await receive()
 
+        headers = self._headers(scope)
+        frame = None if headers is None else understood(await _body(receive, messages))
+        if headers is None or frame is None or not self._serves(frame, headers):
             await self._app(scope, replayed, send)
-            return
-        request = request_of(frame.params.meta.traceparent, headers.get(b"traceparent", b"").decode("latin-1"))
-        work = tool.reply(frame.params.arguments or {}, "express", request=request, client=None)
-        await _Exchange(receive, send).run(work, partial(self._replies.encode, frame))
+        else:
+            traceparent = headers.get(b"traceparent", b"").decode("latin-1")
+            await _Exchange(receive, send).run(self._calls.answer(frame, None, traceparent))
+
+    def _serves(self, frame: CallFrame, headers: dict[bytes, bytes]) -> bool:
+        names_the_tool = frame.params.name.encode() == headers.get(b"mcp-name")
+        return frame.is_modern and names_the_tool and self._calls.serve(frame)
 
     def _headers(self, scope: Scope) -> dict[bytes, bytes] | None:
         """Of a request that may be such a call, what there must be one of; None for all others."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self._path or tracing.wanted():
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self._path:
             return None
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
@@ -87,7 +79,6 @@ class ExpressLane:
         fits = (
             headers.get(b"mcp-protocol-version") == _VERSION
             and headers.get(b"mcp-method") == b"tools/call"
-            and headers.get(b"mcp-name") in self._tools
             and headers.get(b"content-type", b"").lower().startswith(b"application/json")
             and _accepts_both(headers.get(b"accept", b""))
             and _is_small(headers.get(b"content-length", b""))
@@ -109,13 +100,10 @@ async def _body(receive: Receive, messages: deque[Message]) -> bytes:
     """The body; nothing of one that the client has not sent whole. `messages` gets what was received."""
     parts = []
     while True:
-        message = await receive()
-        messages.append(message)
-        if message["type"] != "http.request":
-            return b""
+        messages.append(message := await receive())
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
-            return b"".join(parts)
+            return b"".join(parts) if message["type"] == "http.request" else b""
 
 
 class _Exchange:
@@ -128,13 +116,13 @@ class _Exchange:
         self._is_gone = False
         self._watching: asyncio.Task[None] | None = None
 
-    async def run(self, work: Awaitable[ToolReply], encode: Callable[[ToolReply], bytes]) -> None:
+    async def run(self, work: Awaitable[bytes]) -> None:
         """Answer with what comes of the work, unless the client leaves before: then the work is cancelled."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - an application runs in one
         timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._watch, task)
         try:
-            body = encode(await work)
+            body = await work
         except asyncio.CancelledError:
             if not self._is_gone:
                 raise
@@ -145,32 +133,28 @@ class _Exchange:
         if self._is_gone:
             task.uncancel()
         elif self._is_stream:
-            body = b"event: message\r\ndata: " + body + b"\r\n\r\n"
-            await self._send({"type": "http.response.body", "body": body})
+            await self._continue(b"event: message\r\ndata: " + body + b"\r\n\r\n")
         else:
-            length = str(len(body)).encode()
-            headers = [(b"content-length", length), (b"content-type", b"application/json")]
-            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-            await self._send({"type": "http.response.body", "body": body})
+            await self._start((b"content-length", str(len(body)).encode()), (b"content-type", b"application/json"))
+            await self._continue(body)
 
     def _watch(self, task: asyncio.Task[object]) -> None:
         self._watching = asyncio.get_running_loop().create_task(self._keep(task), name="express watch")
 
     async def _keep(self, task: asyncio.Task[object]) -> None:
-        while True:
+        while not self._is_gone:
             try:
                 async with asyncio.timeout(PING_EVERY_S):
-                    message = await self._receive()
+                    self._is_gone = (await self._receive())["type"] == "http.disconnect"
             except TimeoutError:
-                await self._ping()
-            else:
-                if message["type"] == "http.disconnect":
-                    self._is_gone = True
-                    task.cancel()
-                    return
+                if not self._is_stream:
+                    await self._start(*_STREAM)
+                    self._is_stream = True
+                await self._continue(b": ping\r\n\r\n", more_body=True)
+        task.cancel()
 
-    async def _ping(self) -> None:
-        if not self._is_stream:
-            await self._send({"type": "http.response.start", "status": 200, "headers": _STREAM})
-            self._is_stream = True
-        await self._send({"type": "http.response.body", "body": b": ping\r\n\r\n", "more_body": True})
+    async def _start(self, *headers: tuple[bytes, bytes]) -> None:
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def _continue(self, body: bytes, *, more_body: bool = False) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": more_body})

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
 
-import structlog
 from pydantic_core import from_json
 
-from coldquery.express.frames import CONNECTION_CLOSED, INTERNAL_ERROR, MODERN, CallFrame, Replies, failed, understood
-from coldquery.telemetry import tracing
-from coldquery.telemetry.call import request_of
-
-if TYPE_CHECKING:
-    from coldquery.mcp.stdio import Output
-    from coldquery.mcp.tool import GatewayTool
-
-_log = structlog.get_logger(__name__)
+from coldquery.express.calls import Calls
+from coldquery.express.frames import CONNECTION_CLOSED, MODERN, CallFrame, failed, understood
+from coldquery.mcp.stdio import Output
 
 # The older ones are left to FastMCP.
 HANDSHAKE = ("2025-06-18", "2025-11-25")
@@ -34,28 +26,18 @@ class StdioLane:
         lines: what comes in.
         output: where replies go.
         client: whose end is that of the input.
-        tools: that may be called.
-        replies: how they are answered.
+        calls: that can be answered.
     """
 
-    def __init__(
-        self,
-        lines: AsyncIterator[bytes],
-        output: Output,
-        client: str,
-        tools: Iterable[GatewayTool[Any]],
-        replies: Replies,
-    ) -> None:
+    def __init__(self, lines: AsyncIterator[bytes], output: Output, client: str, calls: Calls) -> None:
         self._lines = lines
         self._output = output
         self._client = client
-        self._tools = {each.name: each for each in tools}
-        self._replies = replies
+        self._calls = calls
         self._version: str | None = None
         self._handshakes = 0
-        self._running: dict[int | str, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._unwanted: set[asyncio.Task[None]] = set()
+        # By what each can be cancelled; None when its reply is on its way, or is not wanted any more.
+        self._running: dict[asyncio.Task[None], int | str | None] = {}
 
     def open(self, version: str) -> None:
         """FastMCP has let a call through, of this version of the protocol."""
@@ -84,52 +66,41 @@ class StdioLane:
         self._version = None
         # A task that is cancelled before it has begun does nothing at all.
         await asyncio.sleep(0)
-        for each in self._tasks:
+        for each in self._running:
             each.cancel()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=LAST_REPLIES_S)
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=LAST_REPLIES_S)
             # When they end there may be no output any more.
-            self._unwanted |= late
+            self._running.update(dict.fromkeys(late))
 
     def _serves(self, frame: CallFrame) -> bool:
-        tool = self._tools.get(frame.params.name)
-        if self._version is None or tool is None or not frame.is_for(tool) or tracing.wanted():
-            return False
-        return frame.is_modern if self._version == MODERN else frame.is_bare
+        fits = frame.is_modern if self._version == MODERN else frame.is_bare
+        return self._version is not None and fits and self._calls.serve(frame)
 
     def _start(self, frame: CallFrame) -> None:
         task = asyncio.get_running_loop().create_task(self._answer(frame), name="express call")
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
-        self._running[_key(frame.id)] = task
-
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._unwanted.discard(task)
+        self._running[task] = _key(frame.id)
+        task.add_done_callback(self._running.pop)
 
     async def _answer(self, frame: CallFrame) -> None:
-        request = request_of(frame.params.meta.traceparent)
-        tool, arguments = self._tools[frame.params.name], frame.params.arguments or {}
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - `_start` has made it
         try:
-            reply = await tool.reply(arguments, "express", request=request, client=self._client)
-            message = self._replies.encode(frame, reply)
+            message = await self._calls.answer(frame, self._client)
         except asyncio.CancelledError:
             message = failed(frame, CONNECTION_CLOSED, "Connection closed")
-        except Exception as error:  # noqa: BLE001 - a defect is told as such, and stays here
-            _log.error("call_crashed", request=request, tool=tool.name, exc_info=error)
-            message = failed(frame, INTERNAL_ERROR, "Internal server error")
-        finally:
-            # A later call may have taken the same id.
-            if self._running.get(_key(frame.id)) is task:
-                del self._running[_key(frame.id)]
-        if task not in self._unwanted:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - `_start` has made it
+        if self._running[task] is not None:
+            self._running[task] = None
             await self._output.write(message + b"\n")
 
     def _look(self, line: bytes) -> None:
         """Heed what a line says beside what FastMCP makes of it."""
-        match _read(line):
+        try:
+            # As the SDK reads it, which is not as strict as `understood`.
+            message = from_json(line.decode("utf-8", "replace"))
+        except ValueError:
+            return
+        match message:
             case {"method": "initialize"}:
                 self._version = None
                 self._handshakes += 1
@@ -139,9 +110,15 @@ class StdioLane:
                 "params": {"requestId": request},
                 **more,
             } if _is_id(request) and not _is_id(more.get("id")):
-                if task := self._running.pop(_key(request), None):
-                    self._unwanted.add(task)
-                    task.cancel()
+                self._cancel(_key(request))
+
+    def _cancel(self, key: int | str) -> None:
+        # A later call may have taken the same id.
+        for task in reversed(self._running):
+            if self._running[task] == key:
+                self._running[task] = None
+                task.cancel()
+                return
 
 
 def _key(request: int | str) -> int | str:
@@ -154,11 +131,3 @@ def _key(request: int | str) -> int | str:
 
 def _is_id(value: object) -> bool:
     return isinstance(value, int | str) and not isinstance(value, bool)
-
-
-def _read(line: bytes) -> Any:
-    """What is in a line, as the SDK reads it, which is not as strict as `understood`."""
-    try:
-        return from_json(line.decode("utf-8", "replace"))
-    except ValueError:
-        return None

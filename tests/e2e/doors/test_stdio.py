@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from coldquery.express.frames import Replies
+from coldquery.express.calls import Calls
 from coldquery.express.stdio import StdioLane
 from coldquery.gateway import Gateway
 from coldquery.mcp.internals import STDIO_CLIENT, run_stdio
@@ -173,7 +173,7 @@ def open_door(gateway: Gateway) -> Open:
     @asynccontextmanager
     async def opened(has_lane: bool) -> AsyncIterator[Connection]:
         connection, tools = Connection(), build_tools(gateway)
-        lane = StdioLane(connection.lines(), connection, STDIO_CLIENT, tools, Replies(INFO))
+        lane = StdioLane(connection.lines(), connection, STDIO_CLIENT, Calls(tools, INFO))
         server = await build_server(gateway, tools, lane.open if has_lane else str)
         lines = lane if has_lane else connection.lines()
         serving = asyncio.create_task(run_stdio(server, lines, connection))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from coldquery.express.frames import CONNECTION_CLOSED, MODERN, CallFrame, Replies, failed, understood
+from coldquery.express.frames import CONNECTION_CLOSED, MODERN, CallFrame, answered, failed, understood
 from coldquery.mcp.rendering import ToolReply
 
 PREFIX = "io.modelcontextprotocol/"
@@ -24,6 +23,7 @@ WHOLE: dict[str, Any] = {
     "params": {"name": "pg_query", "arguments": {"action": "read"}, "_meta": {VERSION: MODERN, CAPABILITIES: {}}},
 }
 SERVER = {"name": "coldquery", "version": "1"}
+META = {f"{PREFIX}serverInfo": SERVER}
 
 
 def any_of(*values: Any) -> tuple[Any, ...]:
@@ -136,25 +136,6 @@ def test_a_call_is_of_the_era_that_its_envelope_says(meta: dict[str, Any], is_mo
     assert (frame.is_modern, frame.is_bare) == (is_modern, is_bare)
 
 
-@pytest.mark.parametrize(
-    ("meta", "name", "tells_progress", "is_for"),
-    [
-        ({}, "pg_query", False, True),
-        ({}, "pg_query", True, True),
-        ({}, "pg_tx", False, False),
-        ({"progressToken": 0}, "pg_query", False, True),
-        ({"progressToken": 0}, "pg_query", True, False),
-        ({"progressToken": ""}, "pg_query", True, False),
-    ],
-)
-def test_a_call_is_for_the_tool_that_it_names_unless_that_is_to_tell_of_progress(
-    meta: dict[str, Any], name: str, tells_progress: bool, is_for: bool
-) -> None:
-    frame, tool = read(with_meta(meta)), SimpleNamespace(name=name, tells_progress=tells_progress)
-    assert frame is not None
-    assert frame.is_for(cast("Any", tool)) is is_for
-
-
 def test_a_call_without_meta_or_arguments_is_bare_and_has_none() -> None:
     frame = read({**WHOLE, "params": {"name": "pg_tx"}})
     assert frame is not None
@@ -169,13 +150,13 @@ def test_a_reply_is_one_line_of_json_with_the_same_id(key: int | str, era: bool)
     assert frame is not None
     structured = {"error": {"code": "x"}}
     said = ToolReply(("a,b\n1,2\n\u2028", json.dumps(structured)), structured, is_error=True)
-    for line in (Replies(SERVER).encode(frame, said), failed(frame, CONNECTION_CLOSED, "Connection closed")):
+    for line in (answered(frame, said, META), failed(frame, CONNECTION_CLOSED, "Connection closed")):
         assert b"\n" not in line
         answer = json.loads(line)
         assert (type(answer["id"]), answer["id"], answer["jsonrpc"]) == (type(key), key, "2.0")
     told = json.loads(failed(frame, CONNECTION_CLOSED, "Connection closed"))
     assert told["error"] == {"code": -32000, "message": "Connection closed"}
-    result = json.loads(Replies(SERVER).encode(frame, said))["result"]
+    result = json.loads(answered(frame, said, META))["result"]
     assert [each["text"] for each in result["content"]] == list(said.texts)
     assert (result["isError"], result["structuredContent"]) == (True, structured)
     assert (result.get("resultType"), "_meta" in result) == (("complete", True) if era else (None, False))
@@ -184,10 +165,10 @@ def test_a_reply_is_one_line_of_json_with_the_same_id(key: int | str, era: bool)
 def test_an_answer_without_structured_content_has_none() -> None:
     frame = read(WHOLE)
     assert frame is not None
-    result = json.loads(Replies(SERVER).encode(frame, ToolReply(('{"rows":[]}',))))["result"]
+    result = json.loads(answered(frame, ToolReply(('{"rows":[]}',)), META))["result"]
     assert "structuredContent" not in result
     assert result["isError"] is False
-    assert result["_meta"] == {f"{PREFIX}serverInfo": SERVER}
+    assert result["_meta"] == META
 
 
 JSON = st.recursive(
@@ -261,7 +242,7 @@ def test_replies_carry_the_id_and_the_texts_as_they_were(key: int | str, texts: 
         return
     texts = [each.encode(errors="replace").decode() for each in texts]
     said = ToolReply((*texts, json.dumps(structured)), structured)
-    line = Replies(SERVER).encode(frame, said)
+    line = answered(frame, said, META)
     answer = json.loads(line)
     assert b"\n" not in line
     assert same(answer["id"], key)

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 import pytest
 
 from coldquery.express import stdio
-from coldquery.express.frames import Replies
+from coldquery.express.calls import Calls
 from coldquery.express.stdio import StdioLane
 from coldquery.mcp.rendering import ToolReply
 from coldquery.telemetry import tracing
@@ -54,7 +54,7 @@ class Talk:
         self.written: list[dict[str, Any]] = []
         self.passed: list[bytes] = []
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self.lane = StdioLane(self._coming(), self, "the client", [cast("Any", self.tool)], Replies({}))
+        self.lane = StdioLane(self._coming(), self, "the client", Calls([cast("Any", self.tool)], {}))
         self.reading = asyncio.ensure_future(self._read())
 
     async def _coming(self) -> AsyncIterator[bytes]:
@@ -80,7 +80,7 @@ class Talk:
     @property
     def left(self) -> list[object]:
         """What the lane still remembers of calls."""
-        return [*self.lane._running, *self.lane._tasks, *self.lane._unwanted]
+        return [*self.lane._running]
 
 
 async def turns() -> None:
@@ -224,7 +224,7 @@ async def test_a_cancelled_call_is_not_answered_whenever_it_is_cancelled_and_lea
 async def test_of_two_calls_with_one_id_the_later_is_found_and_each_is_answered() -> None:
     talk = Talk()
     talk.lane.open(VERSION)
-    await talk.send(call(1), call("1"), cancel(1), cancel(1))
+    await talk.send(call(1), call("1"), cancel(1))
     talk.tool.let.set()
     await turns()
     assert talk.answered == [1]
@@ -260,7 +260,7 @@ async def test_a_call_that_does_not_end_in_time_writes_nothing_after_the_end(mon
     await turns()
     assert talk.tool.started == [{"n": 1}]
     assert talk.written == []
-    assert not talk.lane._tasks
+    assert not talk.lane._running
 
 
 async def test_leaving_it_ends_its_calls_though_the_input_goes_on() -> None:
