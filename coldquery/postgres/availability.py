@@ -14,7 +14,7 @@ import structlog
 from coldquery.errors import Code, Refusal, StartError
 from coldquery.postgres.backoff import Backoff
 from coldquery.postgres.connection import Connection
-from coldquery.postgres.outcome import connection_problem, wrong_setting
+from coldquery.postgres.outcome import connection_problem, remedy, wrong_setting
 from coldquery.postgres.target import Target
 
 CHECK_INTERVAL_S = 5.0
@@ -81,10 +81,9 @@ class Availability:
         try:
             connection = await self._attempt()
         except Exception as error:  # noqa: BLE001 - whatever keeps us from connecting is told and tried again
-            remedy = wrong_setting(error)
-            if remedy is not None:
+            if (correction := wrong_setting(error)) is not None:
                 message = f"PostgreSQL refused the connection: {connection_problem(error)}."
-                raise StartError(message, next=remedy) from None
+                raise StartError(message, next=correction) from None
             self._note_failure(error, BACKOFF_FIRST_S)
             connection = None
         self._watch = asyncio.create_task(self._run(connection))
@@ -186,5 +185,5 @@ class Availability:
         reason = str(error) if isinstance(error, StartError) else connection_problem(error)
         if not isinstance(self.state, Down) or self.state.reason != reason:
             _log.warning("database_down", reason=reason)
-        remedy = error.next if isinstance(error, StartError) else wrong_setting(error)
-        self.state = Down(reason, remedy, asyncio.get_running_loop().time() + wait_s)
+        step = error.next if isinstance(error, StartError) else remedy(error)
+        self.state = Down(reason, step, asyncio.get_running_loop().time() + wait_s)

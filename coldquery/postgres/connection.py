@@ -368,8 +368,10 @@ class Connection(asyncpg.Connection):
             raise refusal(error, [each.name for each in described.parameters]) from None
         finally:
             wire.take_back()
-        # The driver takes the opening's tag for the statement's own, if that has not ended yet.
-        return records, tag, completed and not (opening is not None and tag == b"BEGIN")
+        if opening is not None and tag == b"BEGIN":
+            # The driver takes the opening's tag for the statement's own, which has not ended yet.
+            return records, None, False
+        return records, tag, completed
 
     def _describe(self, statement: Any) -> _Known:
         attributes = statement._get_attributes()  # noqa: SLF001

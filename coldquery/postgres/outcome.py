@@ -104,6 +104,12 @@ def wrong_setting(error: BaseException) -> str | None:
     return None
 
 
+def remedy(error: BaseException) -> str | None:
+    """What mends that no connection could be had, if that is known."""
+    full = isinstance(error, asyncpg.PostgresError) and error.sqlstate == _TOO_MANY_CONNECTIONS
+    return _MAKE_ROOM if full else wrong_setting(error)
+
+
 def unavailable(what: str, why: BaseException | str) -> Refusal:
     """No connection could be had.
 
@@ -117,7 +123,7 @@ def unavailable(what: str, why: BaseException | str) -> Refusal:
     return Refusal(
         Code.DATABASE_UNAVAILABLE,
         f"{what}: {connection_problem(why)}.",
-        next=_MAKE_ROOM if sqlstate == _TOO_MANY_CONNECTIONS else wrong_setting(why),
+        next=remedy(why),
         cause=Cause(sqlstate=sqlstate),
         retry_after_s=RETRY_AFTER_S,
     )
@@ -194,6 +200,7 @@ def _from_server(error: asyncpg.PostgresError, *, overdue: bool) -> Refusal:
         code,
         cut(message, MAX_TEXT_LENGTH),
         next=step,
+        retry_after_s=RETRY_AFTER_S if code is Code.DATABASE_UNAVAILABLE else None,
         cause=Cause(
             sqlstate=sqlstate,
             detail=error.detail and cut(error.detail, MAX_TEXT_LENGTH),

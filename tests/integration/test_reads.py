@@ -164,6 +164,15 @@ async def test_a_read_that_is_not_brief_any_more_is_answered_whole(pool: Pool) -
         assert (result.command, result.row_count, result.truncated) == ("SELECT", n, None)
 
 
+@pytest.mark.parametrize("max_rows", [1, 2, 3, 4, 5])
+async def test_a_cut_answer_has_no_command_however_soon_it_is_cut(pool: Pool, max_rows: int) -> None:
+    limits = replace(LIMITS, max_rows=max_rows)
+    for _ in range(3):
+        result = await pool.run(Read("SELECT generate_series(1, 100)", (), limits, TIMEOUT_MS))
+        assert (result.command, len(result.rows), result.row_count) == ("", max_rows, max_rows)
+        assert result.truncated == Truncation("rows", max_rows)
+
+
 async def test_a_brief_read_is_one_trip(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     trips = 0
     write = Wire.write

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from coldquery.errors import CATALOGUE, Code, Refusal
-from coldquery.postgres.outcome import connection_problem, is_lost, refusal, unavailable, wrong_setting
+from coldquery.postgres.outcome import connection_problem, is_lost, refusal, remedy, unavailable, wrong_setting
 
 
 def server_error(sqlstate: str, message: str = "no", severity: str = "ERROR", **fields: str) -> asyncpg.PostgresError:
@@ -163,6 +163,16 @@ def test_only_wrong_settings_are_told_as_such() -> None:
     assert wrong_setting(asyncpg.ClientConfigurationError("x"))
     assert wrong_setting(server_error("57P03", severity="FATAL")) is None
     assert wrong_setting(ConnectionRefusedError()) is None
+    assert wrong_setting(server_error("53300", severity="FATAL")) is None
+
+
+def test_a_server_without_room_is_no_wrong_setting_but_has_a_remedy_and_says_when_to_call_again() -> None:
+    full = server_error("53300", severity="FATAL")
+    assert "coldquery doctor" in (remedy(full) or "")
+    assert remedy(server_error("28P01", severity="FATAL")) == wrong_setting(server_error("28P01", severity="FATAL"))
+    assert remedy(ConnectionRefusedError()) is None
+    assert refusal(server_error("53300")).retry_after_s
+    assert refusal(server_error("42601")).retry_after_s is None
 
 
 def test_every_code_is_in_the_catalogue_with_a_next_step() -> None:
