@@ -71,12 +71,18 @@ _LOG_AND_SLOTS = "acts on the write-ahead log or on replication"
 _SERVER = "changes the server's state"
 _PAST_ROLLBACK = "changes tables in a way that no rollback undoes"
 _CONNECTIONS_LOCKS = "takes or frees locks that belong to the connection"
+_CONNECTIONS_STATE = "leaves something on the connection for whoever has it next"
+_IMAGINES = "leaves indexes that are only imagined to whoever has the connection next"
+_READS_LOG = "reads the write-ahead log, in which everybody's rows are"
 _REACHING_BEYOND: tuple[tuple[str, str], ...] = (
     (r"(?:query|cursor)_to_xml\w*|ts_stat|crosstab[234n]?|connectby|xpath_table|dblink", _RUNS_STRINGS),
     (r"dblink_(?:connect(?:_u)?|disconnect|exec|open|fetch|close|send_query|get_result|get_notify)", _RUNS_STRINGS),
     (r"dblink_(?:cancel_query|is_busy|error_message|get_connections|get_pkey|build_sql_\w+)", _RUNS_STRINGS),
+    # Of extensions that do not come with PostgreSQL: pg_background, Citus, oracle_fdw, Amazon's aws_s3.
+    (r"pg_background_\w+|run_command_on_\w+|oracle_execute|query_export_to_s3", _RUNS_STRINGS),
     (r"pg_(?:terminate|cancel)_backend|pg_log_backend_memory_contexts", _OTHER_BACKENDS),
-    (r"pg_(?:read(?:_binary)?_file|stat_file|ls_\w+|file_\w+|logdir_ls)", _FILES),
+    # PostgreSQL 15 and older have a pg_read_file_old() too.
+    (r"pg_(?:read(?:_binary)?_file\w*|stat_file|ls_\w+|file_\w+|logdir_ls)", _FILES),
     (r"lo_(?:creat|create|open|close|import|export|put|from_bytea|unlink|manage|oid)", _LARGE_OBJECTS),
     (r"lo_(?:truncate|lseek|tell)(?:64)?|loread|lowrite", _LARGE_OBJECTS),
     (
@@ -85,17 +91,24 @@ _REACHING_BEYOND: tuple[tuple[str, str], ...] = (
     ),
     (r"pg_(?:backup_\w+|start_backup|stop_backup|wal_replay_\w+|sync_replication_slots)", _LOG_AND_SLOTS),
     (r"pg_(?:create|copy|drop)_\w+_slot|pg_replication_(?:slot|origin)_\w+|pg_logical_slot_\w+", _LOG_AND_SLOTS),
+    (r"pg_get_wal_(?:records?|block|fpi)_info\w*|pg_get_logical_snapshot_\w+", _READS_LOG),
     (r"heap_force_(?:kill|freeze)|pg_truncate_visibility_map", _PAST_ROLLBACK),
     (r"brin_(?:summarize_new_values|summarize_range|desummarize_range)|gin_clean_pending_list", _PAST_ROLLBACK),
-    (r"pg_(?:reload_conf|rotate_logfile\w*|import_system_collations|nextoid|buffercache_evict\w*)", _SERVER),
+    (r"pg_(?:reload_conf|rotate_logfile\w*|logfile_rotate|import_system_collations|nextoid)", _SERVER),
+    (r"pg_stop_making_pinned_objects|pg_buffercache_(?:evict|mark_dirty)\w*", _SERVER),
     (r"pg_(?:try_)?advisory_lock(?:_shared)?|pg_advisory_unlock(?:_all|_shared)?", _CONNECTIONS_LOCKS),
+    # What no rollback undoes: the seed of random(), and what isn keeps to be lenient.
+    (r"setseed|isn_weak", _CONNECTIONS_STATE),
+    (r"hypopg_(?:create_index|drop_index|hide_index|unhide_index|unhide_all_indexes|reset\w*)", _IMAGINES),
     (r"pg_stat_reset\w*|pg_stat_statements_reset|pg_prewarm|autoprewarm\w*", _SERVER),
 )
 _BEYOND = [(re.compile(names), what) for names, what in _REACHING_BEYOND]
+_INSTEAD = {_IMAGINES: "Use pg_query explain with `hypothetical_indexes`."}
 # Where none of these stands in a text, and no identifier is spelt in escapes, none of the functions is called.
 _STEMS = (
     *("_to_xml", "ts_stat", "ts_rewrite", "crosstab", "connectby", "xpath_table", "dblink", "lo_", "loread", "lowrite"),
-    *("pg_", "autoprewarm", "heap_force", "brin_", "gin_clean", 'u&"'),
+    *("pg_", "autoprewarm", "heap_force", "brin_", "gin_clean", "run_command_on", "oracle_execute", "query_export"),
+    *("setseed", "isn_weak", 'u&"'),
 )
 _SET_CONFIG = ("set_config", 'u&"')
 # What could not be parsed may still run if none of the names is in it as a word.
@@ -391,7 +404,7 @@ def _reaches_beyond(name: str, what: str) -> Refusal:
     return _refusal(
         (
             f"The function {name}() {what}, which a read-only transaction does not keep it from.",
-            "Do without it; or, if it must be, call it with pg_query write.",
+            _INSTEAD.get(what, "Do without it; or, if it must be, call it with pg_query write."),
         )
     )
 

@@ -8,6 +8,7 @@ and what would lose digits is refused. A refusal names the parameter and the typ
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -147,6 +148,9 @@ def number(value: Any) -> str:
     """A number or its text. Which digits a number has is what JSON said, so nothing is rounded here."""
     if isinstance(value, str):
         return text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        # Whoever wrote 1e400 did not mean infinity; who does writes "Infinity", as it comes back.
+        raise Unfit("it is no finite number, or one too large for a JSON number, and needs to be a string")
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return repr(value)

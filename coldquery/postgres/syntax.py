@@ -32,6 +32,7 @@ _NODE_OF_WORD = {
     "checkpoint": "CheckPointStmt",
     "close": "ClosePortalStmt",
     "cluster": "ClusterStmt",
+    "repack": "ClusterStmt",  # its name from PostgreSQL 19 on
     "copy": "CopyStmt",
     "deallocate": "DeallocateStmt",
     "declare": "DeclareCursorStmt",

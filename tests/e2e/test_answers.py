@@ -47,12 +47,44 @@ async def test_a_cut_answer_is_cut_in_each_form_and_says_so(gateway: RunningGate
     async with Client(gateway.url) as client:
         for form in ("table", "objects", "csv", "markdown"):
             texts = await blocks(client, action="read", sql=sql, format=form, max_rows=3)
-            assert json.loads(texts[-1])["truncated"]["limit"] == 3
+            truncated = json.loads(texts[-1])["truncated"]
+            assert (truncated["by"], truncated["limit"]) == ("rows", 3)
+            assert "WHERE key > last ORDER BY key" in truncated["next"]
             assert sum(text.count("x" * 1000) for text in texts) == 3
         for form in ("table", "objects"):
             (text,) = await blocks(client, action="read", sql=sql, format=form, max_rows=5000)
             assert json.loads(text)["truncated"]["by"] == "bytes"
             assert len(text) < 1.001 * 2**20
+        (text,) = await blocks(client, action="read", sql="SELECT repeat('x', 90000)")
+        answer = json.loads(text)
+        assert answer["rows"][0][0].endswith("… [cut: 65536 of 90000 bytes]")
+        assert answer["truncated"]["by"] == "cell"
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_what_json_holds_becomes_what_the_statement_wants_or_is_told_by_name(
+    transport: str, era: str, gateway: RunningGateway, shop_over_stdio: StdioClients
+) -> None:
+    sql = "SELECT $1::date, $2::numeric, $3::int[], $4::jsonb, $5::bytea, $6::numeric, $7::int8, $8::bool, $9::text"
+    params = ["2026-01-01", "123.45", [1, None], {"a": [1.5, 2**63]}, "\\xdead", 2**70, 2**53, True, None]
+    back = ["2026-01-01", "123.45", [1, None], {"a": [1.5, 2**63]}, "\\xdead", str(2**70), 2**53, True, None]
+    unfit: dict[str, tuple[Any, str]] = {
+        "int": (True, "Parameter $1 does not fit int4: a boolean was given."),
+        "bool": (1, "Parameter $1 does not fit bool: a number was given."),
+        "text": ("a\0b", "Parameter $1 does not fit text: it holds a NUL character, which PostgreSQL's text can't."),
+        "date[]": (["2026-01-01", 5], "Parameter $1[2] does not fit date: a number was given."),
+        "uuid": ("s3cret", 'Parameter $1 does not fit uuid: invalid input syntax for type uuid: "…".'),
+    }
+    async with fastmcp_client(transport, era, gateway, shop_over_stdio) as client:
+        (text,) = await blocks(client, action="read", sql=sql, params=params)
+        assert json.loads(text)["rows"] == [back]
+        (text,) = await blocks(client, action="read", sql="SELECT 1, 1")
+        assert [each["name"] for each in json.loads(text)["columns"]] == ["?column?", "?column?"]
+        for kind, (value, words) in unfit.items():
+            error, answer = await call(client, action="read", sql=f"SELECT $1::{kind}", params=[value])
+            assert (error, answer["error"]["code"], answer["error"]["message"]) == (True, "invalid_argument", words)
+            assert ", such as " in answer["error"]["next"]
 
 
 async def test_sessions_and_batches_answer_in_the_same_forms(ledger_gateway: RunningGateway) -> None:

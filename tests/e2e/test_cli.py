@@ -343,6 +343,31 @@ async def test_logs_are_json_lines_without_secrets_or_values(database: TestDatab
         assert not [each for each in gateway.log if each["event"] == "not json"]
 
 
+@pytest.mark.parametrize("power", ["superuser", "member"])
+async def test_a_role_that_reaches_beyond_the_database_is_warned_of_at_the_start(
+    database: TestDatabase, power: str
+) -> None:
+    dsn, words = database.superuser_dsn, "postgres is a superuser: a read can reach the server's files."
+    administrator = await asyncpg.connect(dsn)
+    try:
+        if power == "member":
+            await administrator.execute(
+                "CREATE ROLE files_reader LOGIN; GRANT pg_read_server_files TO files_reader;"
+                f"GRANT CONNECT ON DATABASE {database.name} TO files_reader"
+            )
+            dsn = database.endpoint.dsn("files_reader", database.name)
+            words = "files_reader is a member of pg_read_server_files: a read can reach the server's files."
+        async with run_gateway(env={"COLDQUERY_DSN": dsn}) as gateway:
+            async with asyncio.timeout(10):
+                while not (told := [each["warning"] for each in gateway.log if each["event"] == "attention"]):
+                    await asyncio.sleep(0.01)
+        assert any(each.startswith(words) for each in told)
+    finally:
+        if power == "member":
+            await administrator.execute("DROP OWNED BY files_reader; DROP ROLE files_reader")
+        await administrator.close()
+
+
 async def test_a_person_at_a_terminal_sees_one_friendly_screen(database: TestDatabase) -> None:
     ours, theirs = os.openpty()
     process = await asyncio.create_subprocess_exec(

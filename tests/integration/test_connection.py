@@ -72,6 +72,18 @@ async def test_many_wide_rows_are_not_all_fetched(connection: Connection) -> Non
     assert len(result.rows) == 20
 
 
+@pytest.mark.parametrize("asked", [1, 3, 4, 100, 1000])
+async def test_one_row_more_than_asked_is_made_and_no_other(connection: Connection, asked: int) -> None:
+    await connection.execute(
+        "CREATE FUNCTION told(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''%'', i; RETURN i; END'"
+    )
+    limits = Limits(max_rows=asked, max_bytes=1 << 20, max_cell_bytes=1 << 16)
+    result = await connection.run("SELECT told(generate_series(1, 50000000))", (), limits, cached=False)
+    assert result.truncated == Truncation("rows", asked)
+    assert result.notices is not None
+    assert len(result.notices.kept) + result.notices.left_out == asked + 1
+
+
 async def test_command_and_count_are_the_servers(connection: Connection) -> None:
     await connection.execute("CREATE TABLE t (i int)")
     created = await connection.run("INSERT INTO t SELECT generate_series(1, 3)", (), WIDE, cached=False)

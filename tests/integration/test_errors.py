@@ -144,6 +144,25 @@ async def test_a_name_of_mixed_case_finds_its_columns(gateway: Gateway, database
     assert (await refused(gateway, 'SELECT zzz FROM "Odd ""Name."')).cause.hint == "The columns are one."
 
 
+async def test_a_server_without_room_for_another_connection_says_who_can_make_some(
+    gateway: Gateway, database: TestDatabase
+) -> None:
+    superuser = await asyncpg.connect(database.superuser_dsn)
+    await superuser.execute("ALTER ROLE coldquery_owner CONNECTION LIMIT 0")
+    try:
+        with pytest.raises(Refusal) as of_a_session:
+            await gateway.begin(CALLER, Begin())
+        with pytest.raises(Refusal) as of_a_write:
+            await gateway.write("SELECT 1")
+    finally:
+        await superuser.execute("ALTER ROLE coldquery_owner CONNECTION LIMIT -1")
+        await superuser.close()
+    for caught in (of_a_session, of_a_write):
+        told = caught.value
+        assert (told.code, told.cause.sqlstate, told.retryable) == (Code.DATABASE_UNAVAILABLE, "53300", True)
+        assert "coldquery doctor" in told.next
+
+
 async def test_notices_come_with_the_answer_and_with_the_error(gateway: Gateway) -> None:
     notices = (await gateway.read("SELECT public.chatty(2)")).result.notices
     assert notices is not None

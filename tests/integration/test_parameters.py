@@ -56,6 +56,8 @@ UNFIT: list[tuple[str, Any, str]] = [
     ("int2", 32768, "$2 does not fit int2: it is out of range, -32768 to 32767"),
     ("oid", -1, "$2 does not fit oid: it is out of range"),
     ("numeric", 10**5000, "$2 does not fit numeric: it has too many digits"),
+    *unfit("numeric float4 float8 money", float("inf"), float("-inf"), float("nan"), why=": it is no finite number"),
+    ("float8[]", [1, float("inf")], "$2[2] does not fit float8: it is no finite number"),
     ("jsonb", {"a": [float("nan")]}, "$2 does not fit jsonb: it holds what JSON can't"),
     ("jsonb", ["\ud800"], "$2 does not fit jsonb: it is not valid Unicode"),
     ("xid8", 1.5, "$2 does not fit xid8"),

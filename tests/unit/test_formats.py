@@ -34,10 +34,31 @@ def test_a_table_has_its_columns_once_and_rows_as_arrays() -> None:
     }
 
 
+def test_a_table_takes_little_more_than_half_of_a_list_of_objects() -> None:
+    names = ("order_id", "customer_id", "full_name", "is_shipped", "total_amount", "ordered_on", "updated_at",
+             "discount_rate", "remarks", "tracking_number")  # fmt: skip
+    rows = [
+        (i, i % 500, f"customer {i}", i % 2 == 0, f"{i}.25", "2026-01-01", "2026-01-01 12:00:00+00", i / 10, None, i)
+        for i in range(1_000)
+    ]
+    objects = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows])
+    table = msgspec.json.encode(rows_of(result(*rows, names=names), "table"))
+    assert len(table) <= 0.55 * len(objects)
+
+
 def test_objects_keep_columns_of_the_same_name_apart() -> None:
     body = shown(result((1, 2, 3), names=("n", "n", "n_2")), "objects")
     assert body["rows"] == [{"n": 1, "n_2": 2, "n_2_2": 3}]
     assert [each["name"] for each in body["columns"]] == ["n", "n_2", "n_2_2"]
+
+
+def test_columns_without_a_name_survive() -> None:
+    # PostgreSQL's SQL has no such name, and its protocol has.
+    nameless = result((1, 2), names=("", ""))
+    assert [each["name"] for each in shown(nameless, "table")["columns"]] == ["", ""]
+    assert shown(nameless, "objects")["rows"] == [{"": 1, "_2": 2}]
+    assert rows_of(nameless, "csv")["csv"] == '"",""\n1,2\n'
+    assert rows_of(nameless, "markdown")["markdown"] == "|  |  |\n| --- | --- |\n| 1 | 2 |\n"
 
 
 def test_csv_tells_null_from_an_empty_string_and_quotes_what_it_must() -> None:

@@ -1,11 +1,19 @@
 """The pure verdicts on what may be a read."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coldquery.errors import Code, Refusal
 from coldquery.policy import check_explained, check_read
+
+PAGE = (Path(__file__).parents[2] / "docs" / "safety.md").read_text()
+# Of the table of what is refused by name, as far as it lists functions; a star stands for the rest of a name.
+_LISTED = re.findall(r"`([a-z_\d]+\*?)`", PAGE[PAGE.index("| what | which |") : PAGE.index("| settings that guard |")])
+_NOT_ALWAYS_REFUSED = {"lo_*", "lo_get", "xact_lock", "explain", "hypothetical_indexes"}
 
 
 def refused(sql: str) -> Refusal:
@@ -114,7 +122,15 @@ def test_ordinary_comments_are_let_through(sql: str) -> None:
         ("SELECT set_config(setting_name => 'ROLE', new_value => 'x', is_local => true)", "set_config('role'"),
         ("SELECT heap_force_kill('t'::regclass, ARRAY['(0,1)']::tid[])", "no rollback undoes"),
         ("SELECT pg_try_advisory_lock(1)", "belong to the connection"),
+        ("SELECT pg_read_file_old('x', 0, 1)", "file system"),
+        ("SELECT pg_get_wal_records_info('0/1', '0/2')", "everybody's rows"),
+        ("SELECT run_command_on_workers('DELETE FROM t')", "string"),
+        ("SELECT aws_s3.query_export_to_s3('DELETE FROM t', 'a')", "string"),
+        ("WITH s AS (SELECT setseed(0.5)) SELECT random() FROM s", "whoever has it next"),
+        ("SELECT isn_weak(true)", "whoever has it next"),
+        ("SELECT hypopg_create_index('CREATE INDEX ON t (i)')", "only imagined"),
         ("ANALYZE t", "ANALYZE is work"),
+        ("REPACK (VERBOSE) t", "REPACK is work"),
         ("DO $$ BEGIN END $$", "DO runs a program"),
         ("LOCK t", "keeps no locks"),
         ("SELECT * FROM (SELECT * FROM t) AS s FOR UPDATE", "keeps no locks"),
@@ -141,6 +157,9 @@ def test_what_only_the_policy_can_refuse_in_a_read_is_refused(sql: str, word: st
         "SELECT pg_try_advisory_xact_lock(1)",
         "SELECT ts_rewrite('a'::tsquery, 'a'::tsquery, 'b'::tsquery)",
         "SELECT hello_world(1), pg_stat_get_activity(1)",
+        "SELECT pg_get_wal_stats('0/1', '0/2'), pg_get_wal_replay_pause_state()",
+        "SELECT * FROM hypopg(), hypopg_list_indexes",
+        "SELECT setseeds(1), t.isn_weakly FROM t TABLESAMPLE system (1) REPEATABLE (1)",
         "SELECT set_config('app.user', $1, true)",
         "SELECT set_config('search_path'::text, 'x', true)",
         "SELECT new syntax of pg_stat_activity",
@@ -148,6 +167,13 @@ def test_what_only_the_policy_can_refuse_in_a_read_is_refused(sql: str, word: st
 )
 def test_what_only_looks_like_it_is_let_through(sql: str) -> None:
     check_read(sql)
+
+
+def test_the_page_lists_what_is_refused() -> None:
+    names = set(_LISTED) - _NOT_ALWAYS_REFUSED
+    assert len(names) > 40
+    for name in names:
+        assert name.rstrip("*") in refused(f"SELECT {name.replace('*', 'x')}('a', 'b')").message
 
 
 def test_where_the_parser_stumbles_the_place_is_shown() -> None:

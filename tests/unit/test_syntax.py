@@ -106,6 +106,7 @@ def test_texts_that_differ_in_literals_only_share_a_fingerprint() -> None:
         ("WITH x AS (", "", True),
         ("/* never closed COMMIT", "", True),
         ("FLY ME", "", True),
+        ("REPACK t", "ClusterStmt", True),
     ],
 )
 def test_what_can_not_be_parsed_is_known_by_its_first_word(sql: str, node: str, may_write: bool) -> None:

@@ -20,7 +20,7 @@ FILES = "coldquery-wall-*"
 # A function that can't be cancelled ends when PostgreSQL finds nobody at the other end of its connection.
 _CLEANING_S = 10.0
 
-EXTENSIONS = ("dblink", "hstore", "tablefunc", "pg_surgery", "adminpack", "xml2")
+EXTENSIONS = ("dblink", "hstore", "tablefunc", "pg_surgery", "adminpack", "xml2", "isn", "hypopg")
 
 _OBJECTS = """
 CREATE TABLE account (
