@@ -15,7 +15,7 @@ type Verb = Literal["create", "alter", "drop"]
 class Change(NamedTuple):
     """What a statement does to which kind of object, in the words of pg_schema.
 
-    `target` is None for a kind that has none.
+    `target` is None for a kind that has none, and `column` for what may be one of a table's, a view's or a type's.
     """
 
     verb: Verb
@@ -23,9 +23,10 @@ class Change(NamedTuple):
 
 
 _TARGETS = {
-    **dict.fromkeys(("TABLE", "FOREIGN_TABLE", "COLUMN", "TABCONSTRAINT", "POLICY", "RULE"), "table"),
+    **dict.fromkeys(("TABLE", "FOREIGN_TABLE", "TABCONSTRAINT", "POLICY", "RULE"), "table"),
     **dict.fromkeys(("FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE"), "function"),
     **dict.fromkeys(("TYPE", "DOMAIN", "ATTRIBUTE", "DOMCONSTRAINT"), "type"),
+    "COLUMN": "column",
     "EXTENSION": "extension",
     "INDEX": "index",
     "MATVIEW": "materialized_view",
@@ -35,6 +36,8 @@ _TARGETS = {
     "TRIGGER": "trigger",
     "VIEW": "view",
 }
+
+_WITH_COLUMNS = {"table", "view", "materialized_view", "type"}
 
 # PostgreSQL's names for the statements, and what they change; or the field that says so.
 _CREATES = {
@@ -74,6 +77,7 @@ def change_of(sql: str) -> Change | None:
     """What a statement changes; None if it changes no schema, or if there is none.
 
     Raises:
+        Refusal: there are several.
         Unparsable: that can't be told.
     """
     try:
@@ -83,7 +87,11 @@ def change_of(sql: str) -> Change | None:
     if not statements:
         return None
     if len(statements) > 1:
-        raise Unparsable(f"there are {len(statements)} statements")
+        raise Refusal(
+            Code.STATEMENT_NOT_ALLOWED,
+            f"The SQL holds {len(statements)} statements; nothing was run.",
+            next="Send exactly one statement for each call.",
+        )
     ((node, fields),) = statements[0]["stmt"].items()
     if node in _CREATES:
         return Change("create", _CREATES[node])
@@ -109,11 +117,19 @@ def require(sql: str, verb: Verb, target: str | None) -> None:
     except Unparsable as problem:
         message = f"What the statement changes can't be told: {problem}."
         raise Refusal(Code.STATEMENT_NOT_ALLOWED, message, next="Send it with pg_query write.") from None
-    if change is None or change.verb != verb or (target is not None and change.target != target):
-        wanted = f"{verb} of a {target.replace('_', ' ')}" if target else verb
-        is_what = "changes no schema" if change is None else f"is the {change.verb} of a {change.target or 'thing'}"
+    if change is None or change.verb != verb or not _is_of(change.target, target):
+        wanted = f"{verb} of {_a(target)}" if target else verb
+        is_what = "changes no schema" if change is None else f"is the {change.verb} of {_a(change.target or 'thing')}"
         raise Refusal(
             Code.STATEMENT_NOT_ALLOWED,
             f"The statement {is_what}, and not the {wanted}.",
             next="Say the `action` and the `target` that it is, or send it with pg_query write.",
         )
+
+
+def _a(target: str) -> str:
+    return f"{'an' if target[0] in 'aeiou' else 'a'} {target.replace('_', ' ')}"
+
+
+def _is_of(changed: str | None, announced: str | None) -> bool:
+    return announced in {None, changed} or (changed == "column" and announced in _WITH_COLUMNS)

@@ -1,7 +1,7 @@
 """Changes of a schema: the statement that makes one.
 
 What a caller says in arguments becomes SQL here, names always quoted. A column's type and default are SQL of the
-caller's own; the statement that comes of them is parsed like any other, so that it can only be the one that was meant.
+caller's own; the statement that comes of them is parsed like any other, so that it can only be one of the kind meant.
 """
 
 from __future__ import annotations
@@ -61,8 +61,9 @@ def create_schema(name: str, *, if_not_exists: bool = False) -> str:
 
 
 def add_column(table: Sequence[str], column: Column, *, if_not_exists: bool = False) -> str:
-    """A column more."""
-    return f"ALTER TABLE {_full(table)} ADD COLUMN {_unless(if_not_exists)}{column.sql}"
+    """A column more; it may be the primary key, alone."""
+    key = " PRIMARY KEY" if column.primary_key else ""
+    return f"ALTER TABLE {_full(table)} ADD COLUMN {_unless(if_not_exists)}{column.sql}{key}"
 
 
 def drop_column(table: Sequence[str], column: str, *, cascade: bool = False, if_exists: bool = False) -> str:
@@ -70,9 +71,9 @@ def drop_column(table: Sequence[str], column: str, *, cascade: bool = False, if_
     return f"ALTER TABLE {_full(table)} DROP COLUMN {_if(if_exists)}{_quoted(column)}{_cascade(cascade)}"
 
 
-def rename_column(table: Sequence[str], column: str, new_name: str) -> str:
-    """Another name for a column."""
-    return f"ALTER TABLE {_full(table)} RENAME COLUMN {_quoted(column)} TO {_quoted(new_name)}"
+def rename_column(target: str, name: Sequence[str], column: str, new_name: str) -> str:
+    """Another name for a column of a table or view."""
+    return f"ALTER {_object(target, name, None)} RENAME COLUMN {_quoted(column)} TO {_quoted(new_name)}"
 
 
 def set_type(table: Sequence[str], column: str, type_name: str) -> str:
@@ -103,9 +104,11 @@ def drop(
     *,
     cascade: bool = False,
     if_exists: bool = False,
+    concurrently: bool = False,
 ) -> str:
-    """An object less, with what depends on it only if that is said."""
-    return f"DROP {_object(target, name, signature, _if(if_exists))}{_cascade(cascade)}"
+    """An object less, with what depends on it only if that is said; an index also without locking out others."""
+    condition = f"{'CONCURRENTLY ' if concurrently else ''}{_if(if_exists)}"
+    return f"DROP {_object(target, name, signature, condition)}{_cascade(cascade)}"
 
 
 def _object(target: str, name: Sequence[str], signature: str | None, condition: str = "") -> str:

@@ -66,6 +66,51 @@ async def test_a_table_is_made_changed_and_dropped_by_arguments(agent: Agent) ->
     assert again["outcome"] == "committed"
 
 
+async def test_an_index_is_dropped_as_it_was_made_and_one_that_a_key_needs_is_not(agent: Agent) -> None:
+    column = [{"name": "id", "type": "int"}]
+    assert "error" not in await change(agent, action="create", target="table", name="pad", columns=column)
+    index = {"table": "pad", "columns": [{"name": "id"}], "unique": True, "concurrently": True, "if_not_exists": True}
+    for _ in range(2):
+        assert "error" not in await change(agent, action="create", target="index", name="pad_id", **index)
+    dropped = await change(agent, action="drop", target="index", name="pad_id", concurrently=True)
+    assert dropped["sql"] == "DROP INDEX CONCURRENTLY pad_id"
+    key = {"columns": [{"name": "key", "type": "int", "primary_key": True}]}
+    assert "error" not in await change(agent, action="alter", target="table", name="pad", change="add_column", **key)
+    described = await agent.call("pg_schema", action="describe", name="pad")
+    assert described["objects"][0]["primary_key"] == ["key"]
+    refused = (await change(agent, action="drop", target="index", name="pad_pkey"))["error"]
+    assert (refused["sqlstate"], "detail" in refused, "cascade" in refused["next"]) == ("2BP01", False, False)
+    await change(agent, action="drop", target="table", name="pad")
+
+
+async def test_columns_of_views_are_renamed_and_spoken_of(agent: Agent) -> None:
+    await change(agent, action="create", target="view", sql="CREATE VIEW seen AS SELECT id FROM entry")
+    await change(agent, action="create", sql="CREATE MATERIALIZED VIEW kept AS SELECT id FROM entry")
+    for target, name in (("view", "seen"), ("materialized_view", "kept")):
+        about = {"action": "alter", "target": target, "name": name, "columns": [{"name": "id"}]}
+        assert "error" not in await change(agent, **about, change="comment", comment="which")
+        assert "error" not in await change(agent, **about, change="rename_column", new_name="key")
+        (item,) = (await agent.call("pg_schema", action="describe", name=name))["objects"]
+        assert item["columns"][0].items() >= {"name": "key", "comment": "which"}.items()
+        about["columns"] = [{"name": "key"}]
+        assert "error" not in await change(agent, **about, change="comment", comment="")
+        assert "error" not in await change(agent, action="drop", target=target, name=name)
+
+
+async def test_a_refused_drop_in_a_session_tells_what_depends_and_costs_nothing(agent: Agent) -> None:
+    await agent.begin()
+    inside = {"session_id": agent.session_id}
+    for sql in ("CREATE TABLE base (i int)", "CREATE VIEW above AS SELECT i FROM base"):
+        assert "error" not in await agent.call("pg_schema", action="create", sql=sql, **inside)
+    drop = {"action": "drop", "target": "table", "name": "base", **inside}
+    refused = await agent.call("pg_schema", **drop)
+    assert refused["error"]["detail"] == "view above depends on table base"
+    assert refused["session"]["state"] == "idle in transaction"
+    assert await columns(agent, "above", **inside) == ["i"]
+    assert "error" not in await agent.call("pg_schema", **drop, cascade=True)
+    await agent.tx("rollback")
+
+
 async def test_in_a_session_a_change_is_a_part_of_the_transaction(agent: Agent) -> None:
     await agent.begin()
     inside = {"session_id": agent.session_id}
@@ -98,6 +143,9 @@ async def test_in_a_session_a_change_is_a_part_of_the_transaction(agent: Agent) 
         ({"action": "create", "target": "table", "name": "x", "columns": [{"name": "a", "type": "int; DROP TABLE x"}]},
          "statement_not_allowed", "syntax error"),
         ({"action": "drop", "target": "table", "name": "entry", "columns": []}, "invalid_argument", "has no place"),
+        ({"action": "drop", "sql": "DROP TABLE entry", "cascade": True}, "invalid_argument", "`cascade` has no place"),
+        ({"action": "drop", "target": "table", "name": ["entry", "other"]}, "invalid_argument", "2 names"),
+        ({"action": "drop", "sql": "DROP TABLE entry; DROP TABLE other"}, "statement_not_allowed", "2 statements"),
     ],
 )  # fmt: skip
 async def test_a_bad_change_is_told_and_changes_nothing(

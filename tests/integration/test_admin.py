@@ -294,14 +294,24 @@ async def test_arguments_that_can_not_be_are_told(
 
 
 @pytest.mark.parametrize(
-    ("action", "arguments"), [("vacuum", {"full": True}), ("reindex", {}), ("reindex", {"concurrently": True})]
+    ("action", "arguments"),
+    [
+        ("vacuum", {}),
+        ("vacuum", {"full": True}),
+        ("analyze", {}),
+        ("reindex", {}),
+        ("reindex", {"concurrently": True}),
+    ],
 )
 async def test_a_cancelled_call_leaves_nothing_running(
     client: Client[Any], observer: Any, database: TestDatabase, action: str, arguments: dict[str, Any]
 ) -> None:
     other = await asyncpg.connect(database.owner_dsn)
     async with other.transaction():
-        await other.execute("INSERT INTO shop.orders VALUES (0)")
+        # A VACUUM or ANALYZE does not wait for those who write.
+        is_light = action == "analyze" or (action == "vacuum" and not arguments)
+        lock = "LOCK TABLE shop.orders IN SHARE UPDATE EXCLUSIVE MODE" if is_light else "SELECT 1"
+        await other.execute(f"INSERT INTO shop.orders VALUES (0); {lock}")
         wanted = {"action": action, "table": "shop.orders", "autocommit": True, **arguments}
         calling = asyncio.create_task(client.call_tool("pg_admin", wanted))
         await until(observer, RUNNING, wanted=1)
@@ -441,6 +451,23 @@ async def test_a_setting_is_told_with_all_that_postgresql_knows_of_it(call: Call
     assert "restart" in fixed["set_by"]
     level = (await call("settings", setting_name="wal_level"))["setting"]
     assert "logical" in level["allowed"]
+
+
+async def test_a_setting_that_waits_for_a_restart_says_so(call: Call, observer: Any) -> None:
+    try:
+        await observer.execute("ALTER SYSTEM SET max_connections = 4711")
+        await observer.execute("SELECT pg_reload_conf()")
+        async with asyncio.timeout(10):
+            while not (setting := (await call("settings", setting_name="max_connections"))["setting"])[
+                "pending_restart"
+            ]:
+                await asyncio.sleep(0.02)
+        assert setting["value"] != "4711"
+        (found,) = (await call("settings", pattern="max_connections%"))["settings"]
+        assert found["pending_restart"] is True
+    finally:
+        await observer.execute("ALTER SYSTEM RESET max_connections")
+        await observer.execute("SELECT pg_reload_conf()")
 
 
 async def test_an_unknown_setting_is_answered_with_the_nearest(call: Call) -> None:

@@ -32,7 +32,7 @@ ODD = ("Odd", 'Na"me')
         ("ALTER FUNCTION f() SET SCHEMA s", ("alter", "function")),
         ("ALTER TYPE t ADD VALUE 'x'", ("alter", "type")),
         ("ALTER SEQUENCE s RESTART", ("alter", "sequence")),
-        ("COMMENT ON COLUMN t.a IS 'x'", ("alter", "table")),
+        ("COMMENT ON COLUMN t.a IS 'x'", ("alter", "column")),
         ("DROP TABLE t, u CASCADE", ("drop", "table")),
         ("DROP ROLE r", ("drop", "role")),
         ("DROP TRIGGER x ON t", ("drop", "trigger")),
@@ -58,7 +58,10 @@ def test_what_a_statement_changes(sql: str, change: tuple[str, str | None] | Non
         (ddl.create_schema("S", if_not_exists=True), 'CREATE SCHEMA IF NOT EXISTS "S"'),
         (ddl.add_column(["t"], Column("a", "int", default="1")), "ALTER TABLE t ADD COLUMN a int DEFAULT 1"),
         (ddl.drop_column(["t"], "a", cascade=True, if_exists=True), "ALTER TABLE t DROP COLUMN IF EXISTS a CASCADE"),
-        (ddl.rename_column(["t"], "a", "B"), 'ALTER TABLE t RENAME COLUMN a TO "B"'),
+        (ddl.add_column(["t"], Column("a", "int", primary_key=True)), "ALTER TABLE t ADD COLUMN a int PRIMARY KEY"),
+        (ddl.rename_column("table", ["t"], "a", "B"), 'ALTER TABLE t RENAME COLUMN a TO "B"'),
+        (ddl.rename_column("materialized_view", ["m"], "a", "b"), "ALTER MATERIALIZED VIEW m RENAME COLUMN a TO b"),
+        (ddl.drop("index", ["s", "i"], concurrently=True, if_exists=True), "DROP INDEX CONCURRENTLY IF EXISTS s.i"),
         (ddl.set_type(["t"], "a", "bigint"), "ALTER TABLE t ALTER COLUMN a TYPE bigint USING a::bigint"),
         (ddl.rename("materialized_view", ["m"], "n"), "ALTER MATERIALIZED VIEW m RENAME TO n"),
         (ddl.comment("table", ["t"], "it's"), "COMMENT ON TABLE t IS 'it''s'"),
@@ -79,7 +82,7 @@ def test_the_statement_that_makes_a_change_is_one_of_its_kind(sql: str, made: st
         ("DROP TABLE t", "create", "table", "is the drop of a table, and not the create of a table"),
         ("CREATE VIEW v AS SELECT 1", "create", "table", "is the create of a view"),
         ("DELETE FROM t", "alter", None, "changes no schema"),
-        ("CREATE TABLE a (); DROP TABLE b", "create", "table", "there are 2 statements"),
+        ("COMMENT ON COLUMN t.a IS 'x'", "alter", "index", "is the alter of a column, and not the alter of an index"),
         ("CREATE TABL", "create", "table", "can't be told: syntax error"),
     ],
 )
@@ -89,3 +92,15 @@ def test_another_statement_than_was_announced_is_refused(sql: str, verb: Verb, t
     assert caught.value.code is Code.STATEMENT_NOT_ALLOWED
     assert words in caught.value.message
     assert "pg_query write" in caught.value.next
+
+
+@pytest.mark.parametrize("target", ["table", "view", "materialized_view", "type", None])
+def test_a_comment_on_a_column_is_a_change_of_what_has_columns(target: str | None) -> None:
+    require("COMMENT ON COLUMN t.a IS 'x'", "alter", target)
+
+
+def test_of_several_statements_each_is_to_be_sent_by_itself() -> None:
+    with pytest.raises(Refusal) as caught:
+        require("CREATE TABLE a (); DROP TABLE b", "create", "table")
+    assert (caught.value.code, "2 statements" in caught.value.message) == (Code.STATEMENT_NOT_ALLOWED, True)
+    assert "one statement for each call" in caught.value.next

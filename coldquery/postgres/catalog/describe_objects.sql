@@ -185,20 +185,30 @@ SELECT w.number, pg_catalog.json_strip_nulls(pg_catalog.json_build_object(
         WHERE cd.objoid = n.oid AND cd.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND cd.objsubid = 0
     ), 2001),
     'owner', pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(n.nspowner)),
-    'tables', (
-        SELECT pg_catalog.count(*) FROM pg_catalog.pg_class AS c
-        WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition
-    ),
-    'views', (
-        SELECT nullif(pg_catalog.count(*), 0) FROM pg_catalog.pg_class AS c
-        WHERE c.relnamespace = n.oid AND c.relkind IN ('v', 'm')
-    ),
+    'tables', r.tables, 'partitions', nullif(r.partitions, 0), 'views', nullif(r.views, 0),
+    'materialized_views', nullif(r.materialized_views, 0), 'sequences', nullif(r.sequences, 0),
+    'indexes', nullif(r.indexes, 0),
     'functions', (
         SELECT nullif(pg_catalog.count(*), 0) FROM pg_catalog.pg_proc AS f WHERE f.pronamespace = n.oid
+    ),
+    'types', (
+        SELECT nullif(pg_catalog.count(*), 0)
+        FROM pg_catalog.pg_type AS t
+        LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
+        WHERE t.typnamespace = n.oid AND t.typtype <> 'm' AND t.typcategory <> 'A' AND (t.typrelid = 0 OR c.relkind = 'c')
     )
 ))
 FROM wanted AS w
 JOIN pg_catalog.pg_namespace AS n ON n.oid = w.oid
+CROSS JOIN LATERAL (
+    SELECT pg_catalog.count(*) FILTER (WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition) AS tables,
+           pg_catalog.count(*) FILTER (WHERE c.relkind IN ('r', 'p', 'f') AND c.relispartition) AS partitions,
+           pg_catalog.count(*) FILTER (WHERE c.relkind = 'v') AS views,
+           pg_catalog.count(*) FILTER (WHERE c.relkind = 'm') AS materialized_views,
+           pg_catalog.count(*) FILTER (WHERE c.relkind = 'S') AS sequences,
+           pg_catalog.count(*) FILTER (WHERE c.relkind IN ('i', 'I') AND NOT c.relispartition) AS indexes
+    FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid
+) AS r
 WHERE w.class = 'schema'
 UNION ALL
 SELECT w.number, pg_catalog.json_strip_nulls(pg_catalog.json_build_object(

@@ -39,7 +39,7 @@ _INNER_TEXTS: Mapping[str, int] = {
 _SUMMARY = {
     "name", "kind", "comment", "rows", "columns", "primary_key", "foreign_keys", "referenced_by", "partitioned_by",
     "partition_count", "partition_of", "arguments", "returns", "labels", "base", "table", "function", "version",
-    "schema", "truncated",
+    "schema", "tables", "views", "functions", "truncated",
 }  # fmt: skip
 _SUMMARY_OF_COLUMN = ("name", "type", "not_null", "comment")
 

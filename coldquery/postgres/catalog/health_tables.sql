@@ -7,11 +7,21 @@ WITH tables AS MATERIALIZED (
     SELECT pg_catalog.format('%I.%I', s.schemaname, s.relname) AS name, s.n_dead_tup AS dead, s.n_live_tup AS live,
            extract(epoch FROM pg_catalog.clock_timestamp() - greatest(s.last_vacuum, s.last_autovacuum)) / 86400
                AS vacuumed_days,
-           'autovacuum_enabled=false' = ANY (c.reloptions) OR 'autovacuum_enabled=off' = ANY (c.reloptions) AS off,
-           pg_catalog.current_setting('autovacuum_vacuum_threshold')::int
-               + pg_catalog.current_setting('autovacuum_vacuum_scale_factor')::float8 * greatest(c.reltuples, 0)
-               AS due_at
-    FROM pg_catalog.pg_stat_user_tables AS s JOIN pg_catalog.pg_class AS c ON c.oid = s.relid
+           NOT coalesce(o.enabled::bool, true) AS off,
+           greatest(
+               coalesce(o.threshold, pg_catalog.current_setting('autovacuum_vacuum_threshold'))::float8
+               + coalesce(o.factor, pg_catalog.current_setting('autovacuum_vacuum_scale_factor'))::float8
+               * greatest(c.reltuples, 0), 1
+           ) AS due_at
+    FROM pg_catalog.pg_stat_user_tables AS s
+    JOIN pg_catalog.pg_class AS c ON c.oid = s.relid
+    CROSS JOIN LATERAL (
+        -- A table may have its own, in words such as 0, off and false.
+        SELECT pg_catalog.max(t.option_value) FILTER (WHERE t.option_name = 'autovacuum_enabled') AS enabled,
+               pg_catalog.max(t.option_value) FILTER (WHERE t.option_name = 'autovacuum_vacuum_threshold') AS threshold,
+               pg_catalog.max(t.option_value) FILTER (WHERE t.option_name = 'autovacuum_vacuum_scale_factor') AS factor
+        FROM pg_catalog.pg_options_to_table(c.reloptions) AS t
+    ) AS o
     WHERE c.relkind IN ('r', 'm')
 ), large AS MATERIALIZED (
     SELECT c.oid, n.nspname, c.relname, c.relpages, c.reltuples, b.size AS block,

@@ -79,11 +79,9 @@ class Listing:
                 return f"list_{other}s", [self.schema, like, *page]
 
     @property
-    def described_as(self) -> str | None:
-        """The class, in the words of `resolve`, of which a full description is more than a summary; None if of none."""
-        if self.target in {"table", "view", "materialized_view", "relation"}:
-            return "relation"
-        return self.target if self.target in {"sequence", "index", "function", "type", "trigger"} else None
+    def described_as(self) -> str:
+        """The class of what is listed, in the words of `resolve`."""
+        return "relation" if self.target in {"table", "view", "materialized_view", "relation"} else self.target
 
     def check(self) -> None:
         """Hold the arguments to one another.
@@ -135,6 +133,10 @@ class Listing:
                 next="Ask for detail=names, or for fewer by a smaller `limit`.",
             )
         items = [self._item(item) for chunk in chunks for item in chunk]
+        if described and self.sizes and self.described_as != "relation":
+            # A description of these measures less, or nothing.
+            sizes = {item["name"]: {"size_bytes": item["size_bytes"]} for item in items if "size_bytes" in item}
+            described = [{**each, **sizes.get(each["name"], {})} for each in described]
         body: dict[str, Any] = {
             _PLURALS.get(self.target, f"{self.target}s"): described or items,
             "total": head["total"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +36,7 @@ class MissingTable:
 
     def hint(self, rows: Sequence[Sequence[str]]) -> str | None:
         """What to tell the caller, by the rows of the answer; None if nothing is like it."""
-        full = {f"{schema}.{name}": name for schema, name in rows}
-        near = _nearest(self.name, list(full.values()))
-        found = [each for each in full if full[each] in near]
-        found.sort(key=lambda each: near.index(full[each]))
-        return f"There is {_listed(found[:_MOST])}." if found else None
+        return alike(self.name, {f"{schema}.{name}": name for schema, name in rows})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +65,18 @@ class MissingColumn:
 
 
 type Missing = MissingTable | MissingColumn
+
+
+def alike(name: str, known: Mapping[str, str]) -> str | None:
+    """Which of the known are like a name; None if none is.
+
+    Args:
+        name: that stands for nothing.
+        known: what to call each in the answer, and its name.
+    """
+    near = _nearest(name, list(known.values()))
+    found = sorted((each for each in known if known[each] in near), key=lambda each: near.index(known[each]))
+    return f"There is {_listed(found[:_MOST])}." if found else None
 
 
 def missing(error: Refusal) -> Missing | None:

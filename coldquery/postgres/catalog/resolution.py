@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from coldquery.errors import Cause, Code, Refusal
-from coldquery.postgres.catalog.nearest import MissingTable
+from coldquery.postgres.catalog.nearest import alike
 from coldquery.postgres.identifiers import Identifier, QualifiedName, quote
 
 # What a name means first, where the call does not say. A range type has functions of its name.
 _FIRST = ("relation", "sequence", "index", "type", "function")
-# The catalog is asked for names of these only that are like one that is not there.
-_WITH_ROWS = {None, "table", "view", "materialized_view"}
+# Where the call does not say, a name that is like a table's is told before one that is like an index's.
+_WITH_ROWS = {"table", "view", "materialized_view"}
 _MOST_NAMED = 5
 # https://www.postgresql.org/docs/current/datatype.html
 _ALIASES = {
@@ -59,7 +59,7 @@ class NotFound:
         )
 
 
-def parameters(names: Sequence[QualifiedName]) -> list[list[str | None]]:
+def parameters(names: Sequence[QualifiedName], target: str | None = None) -> list[Any]:
     """Those of the question `resolve`."""
 
     def column(pick: str) -> list[str | None]:
@@ -70,6 +70,7 @@ def parameters(names: Sequence[QualifiedName]) -> list[list[str | None]]:
         [each.name.name for each in names],
         column("written"),
         [each.name.written for each in names],
+        target,
     ]
 
 
@@ -129,18 +130,29 @@ def _of_target(found: Sequence[Row], target: str | None) -> list[Row]:
 
 
 def _nothing(name: QualifiedName, text: str, found: Sequence[Row], rows: Sequence[Row], target: str | None) -> NotFound:
-    what = (target or "object").replace("_", " ")
+    what = _words(target or "object")
     if found:
-        kinds = ", ".join(dict.fromkeys(f"{row['kind']} {_full_name(row)}".replace("_", " ", 1) for row in found[:3]))
+        kinds = ", ".join(dict.fromkeys(f"{_words(row['kind'])} {_full_name(row)}" for row in found[:3]))
         return NotFound(text, f"There is no {what} {text}.", f"There is {kinds}.")
     similar = next((row["similar"] for row in rows if row["similar"]), None) or []
-    pairs = [[quote(schema), quote(table)] for schema, table in similar if target in _WITH_ROWS]
-    hint = MissingTable(name.name.name).hint(pairs) if pairs else None
+    with_rows = {_called(*each): each[1] for each in similar if each[2] in _WITH_ROWS}
+    others = {f"{_words(kind)} {_called(schema, it)}": it for schema, it, kind in similar if kind not in _WITH_ROWS}
+    if target is not None:
+        with_rows, others = {_called(*each): each[1] for each in similar}, {}
+    hint = alike(name.name.name, with_rows) or alike(name.name.name, others)
     return NotFound(text, f"There is no {what} {text}.", hint)
 
 
+def _called(schema: str | None, name: str, _kind: str | None = None) -> str:
+    return quote(name) if schema is None else f"{quote(schema)}.{quote(name)}"
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
 def _full_name(row: Row) -> str:
-    name = quote(row["name"]) if row["schema"] is None else f"{quote(row['schema'])}.{quote(row['name'])}"
+    name = _called(row["schema"], row["name"])
     return name if row["signature"] is None else f"{name}({row['signature']})"
 
 

@@ -63,7 +63,10 @@ CREATE UNLOGGED TABLE shop.scratch (i int);
 
 CREATE VIEW shop.adults AS SELECT id, name FROM shop.customers WHERE age >= 18;
 CREATE MATERIALIZED VIEW shop.totals AS SELECT customer_id, count(*) FROM shop.orders GROUP BY 1 WITH NO DATA;
+COMMENT ON VIEW shop.adults IS 'Of age';
+COMMENT ON MATERIALIZED VIEW shop.totals IS 'Orders per buyer';
 CREATE SEQUENCE shop.ticket START 100 INCREMENT 5 MAXVALUE 1000 CYCLE;
+COMMENT ON SEQUENCE shop.ticket IS 'Of the queue';
 
 CREATE FUNCTION shop.total(customer int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM shop.orders';
 COMMENT ON FUNCTION shop.total(int) IS 'Of one';

@@ -31,15 +31,15 @@ def made(action: str, target: str, *names: str, schema: str | None = None, **arg
 
 def changes(name: str) -> Iterator[str]:
     """Every kind of change, of things that are called so."""
-    quoted, column = f'"{name}"', [{"name": name, "type": "int"}]
+    quoted, column, typed = f'"{name}"', [{"name": name}], [{"name": name, "type": "int"}]
     yield made("create", "schema", quoted)
     yield made("alter", "schema", quoted, change="comment", comment=name)
-    yield made("create", "table", f"{quoted}.{quoted}", columns=[{**column[0], "primary_key": True}])
+    yield made("create", "table", f"{quoted}.{quoted}", columns=[{**typed[0], "primary_key": True}])
     table = ("alter", "table", quoted)
     yield made(*table, schema=name, change="drop_column", columns=column)
     yield made(*table, schema=name, change="drop_column", columns=column, if_exists=True)
-    yield made(*table, schema=name, change="add_column", columns=column)
-    yield made(*table, schema=name, change="add_column", columns=column, if_not_exists=True)
+    yield made(*table, schema=name, change="add_column", columns=typed)
+    yield made(*table, schema=name, change="add_column", columns=typed, if_not_exists=True)
     yield made(*table, schema=name, change="set_type", columns=[{"name": name, "type": "text"}])
     yield made(*table, schema=name, change="comment", columns=column, comment="of a column")
     yield made(*table, schema=name, change="comment", comment="of a table")
@@ -86,6 +86,44 @@ async def test_of_functions_of_one_name_the_one_is_changed_that_was_named(owner:
     await owner.execute(made("drop", "function", "shop.tidied"))  # a procedure
     with pytest.raises(asyncpg.UndefinedFunctionError):
         await owner.execute(made("drop", "function", "shop.total(text)"))
+
+
+TYPED = {"name": "a", "type": "int"}
+
+
+@pytest.mark.parametrize(
+    ("action", "target", "name", "arguments", "words"),
+    [
+        ("alter", "table", "t", {"change": "add_column", "columns": [TYPED, TYPED]}, "`columns` names 2"),
+        ("alter", "table", "t", {"change": "drop_column", "columns": [TYPED]}, "`columns[].type` has no place"),
+        ("alter", "table", "t", {"change": "set_type", "columns": [{**TYPED, "not_null": True}]}, "[].not_null`"),
+        ("alter", "table", "t", {"change": "rename", "new_name": "u", "cascade": True}, "`cascade` has no place"),
+        ("alter", "table", "t", {"change": "drop_column"}, "`columns` is missing"),
+        ("alter", "table", "t", {"change": "comment"}, "`comment` is missing"),
+        ("alter", "view", "v", {"change": "add_column", "columns": [TYPED]}, "is none of a view"),
+        ("alter", "extension", "x", {"change": "rename", "new_name": "y"}, "is none of an extension"),
+        ("create", "table", "t", {"columns": [TYPED], "unique": True}, "`unique` has no place in create of a table"),
+        ("create", "index", "s.i", {"table": "u.t", "columns": [{"name": "a"}]}, "in the schema of its table"),
+        ("create", "index", None, {"table": "t", "columns": [{"name": "a"}], "if_not_exists": True}, "`name` is"),
+        ("create", "index", "i", {"table": "t", "columns": [TYPED]}, "`columns[].type` has no place in an index"),
+        ("create", "schema", "a.b", {}, "A schema belongs to no schema"),
+        ("drop", "role", "a.b", {}, "A role belongs to no schema"),
+        ("drop", "table", "t", {"concurrently": True}, "`concurrently` has no place"),
+        ("drop", "trigger", "t", {}, "`sql` is missing"),
+    ],
+)  # fmt: skip
+def test_nothing_that_was_said_is_passed_over(
+    action: str, target: str, name: str | None, arguments: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(Refusal) as caught:
+        made(action, target, *([name] if name else []), **arguments)
+    assert (caught.value.code, words in caught.value.message) == (Code.INVALID_ARGUMENT, True), caught.value.message
+    assert caught.value.next
+
+
+def test_a_flag_that_is_false_asks_for_nothing() -> None:
+    columns = [{**TYPED, "not_null": False}]
+    assert made("create", "table", "t", columns=columns, unique=False) == "CREATE TABLE t (a int)"
 
 
 @pytest.mark.parametrize(("action", "target"), [("create", "table"), ("drop", "table"), ("drop", "schema")])

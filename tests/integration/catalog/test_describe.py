@@ -235,6 +235,33 @@ async def test_what_is_not_there_is_an_error_with_the_nearest(ask: Ask) -> None:
     assert error["hint"] == "There is table shop.orders."
 
 
+@pytest.mark.parametrize(
+    ("target", "name", "hint"),
+    [
+        ("table", "shop.custmers", "There is shop.customers."),
+        ("view", "adultz", "There is shop.adults."),
+        ("materialized_view", "shop.totls", "There is shop.totals."),
+        ("sequence", "shop.tickets", "There is shop.ticket."),
+        ("index", "shop.order_pkey", "There is shop.orders_pkey and shop.customers_pkey."),
+        ("function", "shop.totl", "There is shop.total."),
+        ("function", "shop.tidyy", "There is shop.tidy."),
+        ("type", "shop.statuss", "There is shop.status."),
+        ("trigger", "stamp_order", "There is shop.stamp_orders."),
+        ("schema", "shopp", "There is shop."),
+        ("extension", "plpgsq", "There is plpgsql."),
+        ("role", "coldquery_readr", "There is coldquery_reader and coldquery_owner."),
+        (None, "shop.tickt", "There is sequence shop.ticket."),
+        (None, '"Weird ""Name"""', 'There is "Odd ""Schema""."."Weird ""Name"".".'),
+        (None, "nothing_like_that", None),
+    ],
+)
+async def test_of_each_kind_the_nearest_names_are_told(
+    ask: Ask, target: str | None, name: str, hint: str | None
+) -> None:
+    error = (await ask(action="describe", name=name, target=target))["error"]
+    assert (error["code"], error.get("hint")) == ("invalid_argument", hint)
+
+
 async def test_a_session_sees_what_it_has_made(ask: Ask) -> None:
     session_id = (await ask("pg_tx", action="begin"))["session_id"]
     try:

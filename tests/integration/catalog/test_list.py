@@ -91,6 +91,9 @@ async def test_each_kind_is_found_by_its_comment(ask: Ask) -> None:
         ("trigger", "when", "stamp_orders"),
         ("type", "how far", "shop.status"),
         ("extension", "procedural", "plpgsql"),
+        ("view", "of age", "shop.adults"),
+        ("materialized_view", "per buyer", "shop.totals"),
+        ("sequence", "of the queue", "shop.ticket"),
     ):
         schema = {"schema": "shop"} if target in {"index", "function", "trigger", "type"} else {}
         answer = await ask(action="list", target=target, pattern=comment, **schema)
@@ -138,14 +141,16 @@ async def test_without_a_target_a_schema_has_all_that_has_rows(ask: Ask) -> None
 
 async def test_each_other_kind_has_a_list(ask: Ask) -> None:
     views = await ask(action="list", target="view", schema="shop")
-    assert views["views"] == [{"name": "shop.adults", "columns": 2}]
+    assert views["views"] == [{"name": "shop.adults", "columns": 2, "comment": "Of age"}]
     views = await ask(action="list", target="materialized_view", schema="shop")
-    assert views["materialized_views"] == [{"name": "shop.totals", "columns": 2, "unpopulated": True}]
+    assert views["materialized_views"] == [
+        {"name": "shop.totals", "columns": 2, "unpopulated": True, "comment": "Orders per buyer"}
+    ]
     sequences = await ask(action="list", target="sequence", schema="shop")
     assert sequences["sequences"] == [
         {"name": "shop.customers_id_seq", "owned_by": "shop.customers.id"},
         {"name": "shop.orders_id_seq", "owned_by": "shop.orders.id"},
-        {"name": "shop.ticket"},
+        {"name": "shop.ticket", "comment": "Of the queue"},
     ]
     indexes = await ask(action="list", target="index", schema="shop", pattern="customers_")
     by_name = {each["name"]: each for each in indexes["indexes"]}
@@ -184,6 +189,26 @@ async def test_in_full_each_is_as_described(ask: Ask, target: str) -> None:
     items = next(iter(answer.values()))
     described = (await ask(action="describe", name=items[0]["name"], target=target, schema="shop"))["objects"]
     assert items[0] in described
+
+
+@pytest.mark.parametrize(("target", "name"), [("schema", "shop"), ("extension", "plpgsql"), ("role", "pg_monitor")])
+async def test_in_full_what_has_no_schema_is_as_described_too(ask: Ask, target: str, name: str) -> None:
+    answer = await ask(action="list", target=target, pattern=name, detail="full")
+    (item,) = next(iter(answer.values()))
+    assert [item] == (await ask(action="describe", name=name, target=target))["objects"]
+    short = await ask(action="describe", name=name, target=target, detail="summary")
+    assert short["objects"][0].items() <= item.items()
+
+
+async def test_a_schema_is_described_with_the_counts_that_it_is_listed_with(ask: Ask) -> None:
+    (listed,) = (await ask(action="list", target="schema", pattern="shop", include_sizes=True))["schemas"]
+    (full,) = (await ask(action="list", target="schema", pattern="shop", detail="full", include_sizes=True))["schemas"]
+    assert listed.items() <= full.items()
+    assert full["owner"]
+    (ticket,) = (await ask(action="list", target="sequence", pattern="ticket", detail="full", include_sizes=True))[
+        "sequences"
+    ]
+    assert (ticket["size_bytes"], ticket["start"]) == (8192, 100)
 
 
 async def test_the_systems_own_are_listed_when_they_are_named(ask: Ask) -> None:

@@ -92,8 +92,9 @@ async def test_a_description_scans_the_catalog_only(populated: TestDatabase, gat
         "plpgsql",
         "nix",
     ]
-    wanted = parameters([parse(text) for text in texts])
-    assert await scanned(populated, "resolve", wanted) == {"pg_catalog"}
+    for target in (None, "role", "function"):
+        wanted = parameters([parse(text) for text in texts], target)
+        assert await scanned(populated, "resolve", wanted) == {"pg_catalog"}
     rows = [row for row in await gateway.look("resolve", wanted) if row["class"]]
     oids = [row["oid"] for row in rows if row["class"] == "relation"]
     assert await scanned(populated, "describe_relations", [oids]) == {"pg_catalog"}

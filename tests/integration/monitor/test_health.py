@@ -142,6 +142,64 @@ async def test_dead_rows_and_an_autovacuum_that_is_off(admin: Connection, monito
     await until(lambda: _is_ok(monitor, "dead_rows"))
 
 
+async def test_autovacuum_is_held_to_what_a_table_has_of_its_own(
+    admin: Connection, monitor: Monitor, until: Until
+) -> None:
+    await admin.execute("""
+        CREATE TABLE public.never (a int) WITH (autovacuum_enabled = 0);
+        CREATE TABLE public.late (a int) WITH (autovacuum_enabled = no, autovacuum_vacuum_threshold = 100000);
+        CREATE TABLE public.at_once (a int) WITH (
+            autovacuum_enabled = f, autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0
+        );
+    """)
+    for table in ("never", "late", "at_once"):
+        await admin.execute(f"INSERT INTO {table} SELECT generate_series(1, 2000); UPDATE {table} SET a = 1")
+    await admin.execute("SELECT pg_stat_force_next_flush()")
+    due: dict[str, int] = {}
+
+    async def counted() -> bool:
+        items = (await check(monitor, "autovacuum"))["items"]
+        due.update({each["table"]: each["due_at"] for each in items if "due_at" in each})
+        off = {each["table"] for each in items if each.get("autovacuum") == "off"}
+        return len(due) == 2 and off == {"public.never", "public.late", "public.at_once"}
+
+    await until(counted)
+    assert due == {"public.never": 50, "public.at_once": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "thresholds", "verdict"),
+    [
+        ("connections", {"MOST_CONNECTIONS": (0.0, 0.99)}, "warn"),
+        ("connections", {"MOST_CONNECTIONS": (0.0, 0.0)}, "critical"),
+        ("cache", {"ENOUGH_BLOCKS": 1, "LEAST_HITS": (1.1, 0.0)}, "warn"),
+        ("cache", {"ENOUGH_BLOCKS": 1, "LEAST_HITS": (1.1, 1.1)}, "critical"),
+        ("wraparound", {"MOST_AGE": (1, 1)}, "critical"),
+        ("long_transactions", {"LONG_TRANSACTION_S": (0.5, 1.0)}, "critical"),
+        ("lock_waits", {"LONG_WAIT_S": (0.1, 0.2)}, "critical"),
+    ],
+)
+async def test_the_servers_own_figures_reach_each_verdict(
+    admin: Connection, monitor: Monitor, connect: Connect, until: Until, monkeypatch: Patch, *, name: str,
+    thresholds: dict[str, Any], verdict: str,
+) -> None:  # fmt: skip
+    for each, value in thresholds.items():
+        monkeypatch.setattr(health_server, each, value)
+    holder, waiter = await connect(), await connect()
+    await holder.execute("BEGIN; SELECT pg_advisory_xact_lock(4711)")
+    waiting = asyncio.create_task(waiter.execute("SELECT pg_advisory_xact_lock(4711)"))
+
+    async def reached() -> bool:
+        return bool((await check(monitor, name))["verdict"] == verdict)
+
+    await until(reached)
+    found = await check(monitor, name)
+    assert found["figure"]
+    assert found["next"].endswith(".")
+    holder.terminate()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
 async def _is_ok(monitor: Monitor, name: str) -> bool:
     return bool((await check(monitor, name))["verdict"] == "ok")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from coldquery.errors import Code, Refusal
 from coldquery.gateway import Gateway
 from coldquery.mcp.monitoring import Monitor
 from coldquery.mcp.pg_monitor import MOST
+from coldquery.postgres.binaries import find_binaries
 from coldquery.postgres.target import Target
 from coldquery.sessions import Begin
 from coldquery.sessions.commands import Query
@@ -274,6 +276,16 @@ async def test_statements_come_by_what_was_asked_for(
     assert first in texts[0]
 
 
+async def test_by_io_what_read_and_wrote_most_comes_first(monitor: Monitor, admin: Connection) -> None:
+    await admin.execute("SELECT pg_stat_statements_reset()")
+    await admin.execute("SET temp_buffers = '800kB'")
+    await admin.execute("CREATE TEMPORARY TABLE large AS SELECT repeat('x', 1000) FROM generate_series(1, 5000)")
+    for _ in range(20):
+        await admin.execute("SELECT 1 AS often")
+    texts = [each["query"] for each in (await monitor.slow_queries("io", 100))["statements"]]
+    assert texts[0].startswith("CREATE TEMPORARY TABLE large")
+
+
 async def test_the_extension_may_be_in_any_schema_or_missing(monitor: Monitor, admin: Connection) -> None:
     await admin.execute("DROP EXTENSION pg_stat_statements")
     body = await monitor.slow_queries("total", 5)
@@ -313,6 +325,52 @@ async def test_a_running_index_build_is_told(
     gateway.evict(echo.id[:8])
     await build
     assert await of_the_build() == []
+
+
+async def test_a_vacuum_a_copy_and_a_base_backup_are_told(
+    monitor: Monitor, admin: Connection, database: TestDatabase, connect: Connect, until: Until, *, pg_bin: Path | None
+) -> None:
+    await admin.execute(f"{TABLE}; INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(10, 20000) AS i")
+    await admin.execute("ALTER TABLE t OWNER TO coldquery_owner")
+    vacuuming, copying = await connect(), await connect()
+    await vacuuming.execute("SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1")
+    end = asyncio.Event()
+
+    async def rows() -> AsyncIterator[bytes]:
+        yield b"1000000\tx\n"
+        await end.wait()
+
+    tasks: list[asyncio.Task[Any]] = [
+        asyncio.create_task(vacuuming.execute("VACUUM public.t")),
+        asyncio.create_task(copying.copy_to_table("t", source=rows())),
+    ]
+    backup = await asyncio.create_subprocess_exec(
+        str(find_binaries(pg_bin).program("pg_basebackup")),
+        *("-d", database.superuser_dsn, "-D", "-", "-F", "tar", "-X", "none", "--max-rate", "32k", "-c", "fast"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    seen: dict[str, dict[str, Any]] = {}
+
+    async def all_seen() -> bool:
+        ours = {vacuuming.get_server_pid(), copying.get_server_pid()}
+        for each in (await monitor.progress())["running"]:
+            if each["pid"] in ours or each["kind"] == "base backup":
+                seen[each["kind"]] = each
+        return {"vacuum", "copy from", "base backup"} <= seen.keys()
+
+    try:
+        await until(all_seen)
+    finally:
+        backup.kill()
+        await backup.wait()
+        end.set()
+        vacuuming.terminate()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert (seen["vacuum"]["table"], seen["vacuum"]["unit"]) == ("public.t", "blocks")
+    assert seen["vacuum"]["total"] > 0
+    assert (seen["copy from"]["table"], seen["copy from"]["unit"]) == ("public.t", "bytes")
+    assert seen["base backup"]["phase"]
 
 
 # A role that may see little.

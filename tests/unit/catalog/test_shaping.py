@@ -21,7 +21,7 @@ def row(name: str, **fields: Any) -> dict[str, Any]:
     return {**found, **fields}
 
 
-def nothing(*similar: tuple[str, str]) -> dict[str, Any]:
+def nothing(*similar: tuple[str | None, str, str]) -> dict[str, Any]:
     return {**row(""), **dict.fromkeys(("class", "kind", "oid", "schema", "name")), "similar": similar or None}
 
 
@@ -64,20 +64,24 @@ def test_an_overload_is_chosen_by_its_types_however_they_are_called() -> None:
 
 
 def test_what_is_not_there_names_what_is_like_it() -> None:
-    missing = chosen("odrers", nothing(("shop", "orders"), ("Odd", "x")))
+    index, function = ("shop", "order", "index"), ("Odd", "orders", "function")
+    missing = chosen("odrers", nothing(index, function, ("shop", "orders", "table"), ("Odd", "x", "view")))
     assert isinstance(missing, NotFound)
     assert missing.refusal().to_dict()["hint"] == "There is shop.orders."
+    other = chosen("odrers", nothing(index, function, ("shop", "x", "table")))
+    assert isinstance(other, NotFound)
+    assert other.hint == 'There is function "Odd".orders and index shop."order".'
     plain = chosen("zzz", nothing())
     assert isinstance(plain, NotFound)
     assert plain.to_dict() == {"name": "zzz", "why": "There is no object zzz."}
-    function = chosen("odrers", nothing(("shop", "orders")), target="function")
-    assert isinstance(function, NotFound)
-    assert function.hint is None
+    role = chosen("odrers", nothing((None, "Orders", "role")), target="role")
+    assert isinstance(role, NotFound)
+    assert role.hint == 'There is "Orders".'
 
 
 def test_a_schema_for_all_names_goes_with_those_that_have_none() -> None:
     schema = Identifier("shop", "Shop")
-    assert parameters([with_schema(parse("T"), schema, "T")]) == [["shop"], ["t"], ["Shop"], ["T"]]
+    assert parameters([with_schema(parse("T"), schema, "T")]) == [["shop"], ["t"], ["Shop"], ["T"], None]
     assert with_schema(parse("t"), None, "t").schema is None
     with pytest.raises(Refusal, match="names one schema"):
         with_schema(parse("a.t"), schema, "a.t")
