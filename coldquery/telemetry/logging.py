@@ -1,13 +1,14 @@
 """Logs: one event a line on standard error, JSON where nobody watches and readable where somebody does.
 
-Standard output belongs to the stdio transport. The libraries' own loggers (uvicorn, FastMCP, asyncpg, asyncio) go the
-same way in the same form.
+Standard output belongs to the stdio transport. What libraries say (uvicorn, FastMCP, asyncpg, asyncio), and Python's
+own warnings, go the same way in the same form.
 """
 
 import json
 import logging
 import os
 import sys
+import time
 from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any, Literal, TextIO
@@ -18,18 +19,20 @@ from structlog.types import Processor
 
 from coldquery.telemetry.json_line import encoder
 
-# FastMCP's and the SDK's INFO lines name protocol sessions and repeat what our own events say.
-_QUIET_LOGGERS = ("fastmcp", "mcp", "uvicorn", "asyncio", "docket")
-
+# What libraries say below that names protocol sessions, holds answers with all their rows (sse-starlette's DEBUG does),
+# or repeats what our own events say.
+_LIBRARIES_FROM = logging.WARNING
 
 _encode = encoder(repr)
+# Tracebacks without local variables: those hold parameters, rows and passwords.
+_render_exception = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
 
 def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     """Set up structlog and the standard library's logging, once, before anything logs.
 
     Args:
-        level: debug, info, warning or error.
+        level: debug, info, warning or error; libraries are heard from warning on, at the least.
         form: `auto` is console on a terminal and JSON elsewhere.
     """
     stream = _Unfailing(sys.stderr)
@@ -39,7 +42,6 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
-    # Tracebacks without local variables: those hold parameters, rows and passwords.
     rendering: list[Processor] = (
         [
             _show_controls,
@@ -48,27 +50,26 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
             ),
         ]
         if console
-        else [
-            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-            _to_json,
-        ]
+        else [_render_exception, _to_json]
     )
     structlog.configure(
-        processors=[*shared, *rendering],
+        # Every call is told of, so that our own lines go a shorter way to the same JSON.
+        processors=[*shared, *rendering] if console else [_Stamp(), _to_line],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
+    # On the handler, which no library can talk past by a level that it gives to its own logger.
+    handler.setLevel(max(threshold, _LIBRARIES_FROM))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
-    logging.basicConfig(handlers=[handler], level=threshold, force=True)
-    for name in _QUIET_LOGGERS:
-        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    logging.basicConfig(handlers=[handler], level=handler.level, force=True)
+    logging.captureWarnings(capture=True)
 
 
 class _Unfailing:
@@ -81,8 +82,11 @@ class _Unfailing:
         self._file = stream.fileno()
 
     def write(self, text: str) -> None:
+        self.send(text.encode(errors="backslashreplace"))
+
+    def send(self, data: bytes) -> None:
         with suppress(OSError):
-            os.write(self._file, text.encode(errors="backslashreplace"))
+            os.write(self._file, data)
 
     def flush(self) -> None:
         """There is nothing to flush."""
@@ -100,12 +104,40 @@ class _Lines:
     """A logger that writes what it is given as a line. structlog's own takes a lock for it, and checks more."""
 
     def __init__(self, stream: _Unfailing) -> None:
-        self._write = stream.write
+        self._stream = stream
 
-    def msg(self, line: str) -> None:
-        self._write(line + "\n")
+    def msg(self, line: str | bytes) -> None:
+        if isinstance(line, bytes):
+            self._stream.send(line)
+        else:
+            self._stream.write(line + "\n")
 
     debug = info = warning = error = critical = exception = msg
+
+
+class _Stamp:
+    """Adds the level and the time, of which the seconds are written once for all events in them."""
+
+    def __init__(self) -> None:
+        self._second = 0, ""
+
+    def __call__(self, _: object, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        now, rest_ns = divmod(time.time_ns(), 1_000_000_000)
+        second, words = self._second
+        if now != second:
+            words = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+            self._second = now, words
+        event["level"] = level
+        event["timestamp"] = f"{words}.{rest_ns // 1_000:06d}Z"
+        return event
+
+
+def _to_line(_: object, level: str, event: MutableMapping[str, Any]) -> bytes:
+    """As `_to_json`, with its end."""
+    if "exc_info" in event:
+        event = _render_exception(None, level, event)
+    line = _encode(event)
+    return line + b"\n" if line.isascii() and b"\x7f" not in line else f"{json.dumps(event, default=repr)}\n".encode()
 
 
 def _to_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:

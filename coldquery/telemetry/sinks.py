@@ -70,7 +70,9 @@ class AuditFile:
         file = os.open(self._path, flags, 0o600)
         try:
             os.set_blocking(file, True)
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A device, such as a terminal, is everybody's.
+            if not stat.S_ISCHR(os.fstat(file).st_mode):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(file)
             raise

@@ -81,7 +81,16 @@ def _calls() -> Panels:
             "All that ended, whether well or not.",
             units.RequestsPerSecond,
             Query(seen(rate(CALLS, by="tool")), "{{tool}}"),
+            width=6,
             none="no calls",
+        ),
+        stack(
+            "Calls by door",
+            "express: the short way, several times as fast. fastmcp: the framework's, for older clients and for what "
+            "asks for more than a result.",
+            units.RequestsPerSecond,
+            Query(rate("coldquery_calls_by_door_total", by="door"), "{{door}}"),
+            width=6,
         ),
         stack(
             "Failed calls by tool and outcome",
@@ -89,6 +98,7 @@ def _calls() -> Panels:
             "for the gateway or its agent. rejected: a limit was reached.",
             units.CountsPerMinute,
             Query(seen(per_minute(CALLS, 'outcome!="ok"', by="tool, outcome")), "{{tool}} {{outcome}}"),
+            width=6,
             none="no call has failed",
         ),
         quantiles(
@@ -97,6 +107,7 @@ def _calls() -> Panels:
             Query(quantile(0.5, CALL_SECONDS), "p50"),
             Query(quantile(0.95, CALL_SECONDS), "p95"),
             Query(quantile(0.99, CALL_SECONDS), "p99"),
+            width=6,
             none="no calls",
         ),
     ]

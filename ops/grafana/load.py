@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from fastmcp import Client
 
 ACCOUNTS = 1000
+MODERN = "2026-07-28"
 # A gateway's settings that make a short load show what else takes an afternoon.
 SETTINGS = {"COLDQUERY_MAX_SESSIONS": "10", "COLDQUERY_REAP_INTERVAL_S": "0.2"}
 
@@ -161,6 +162,28 @@ async def forget(one: Agent, _: float, *, idle_timeout_s: float = 600) -> None:
         await one.write("INSERT INTO account VALUES (1, 0)", session_id=session_id)
 
 
+def glance(url: str) -> int:
+    """A read as a plain client of the 2026-07-28 revision sends it, which goes by the express lane; the status."""
+    address, prefix = urlsplit(url), "io.modelcontextprotocol/"
+    meta = {f"{prefix}protocolVersion": MODERN, f"{prefix}clientCapabilities": {}}
+    arguments = {"action": "read", "sql": "SELECT balance FROM account WHERE id = 1"}
+    params = {"name": "pg_query", "arguments": arguments, "_meta": meta}
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": MODERN,
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": "pg_query",
+    }
+    connection = HTTPConnection(address.hostname or "", address.port, timeout=5)
+    try:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+        connection.request("POST", address.path, body=body, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def knock(url: str) -> int:
     """A request under a name that is not the gateway's; the status of the answer."""
     address = urlsplit(url)
@@ -193,6 +216,7 @@ async def everything(url: str) -> None:
     async with agent(url) as one:
         await prepare(one)
         await asyncio.gather(*(scene(one, 0.05) for scene in SCENES))
+        await asyncio.to_thread(glance, url)
         await crowd(one, 0)
         await forget(one, 0)
     await asyncio.to_thread(knock, url)
@@ -206,6 +230,7 @@ async def a_while(url: str, seconds: float, agents: int = 6) -> None:
             end = asyncio.get_running_loop().time() + seconds
             for n in range(agents):
                 group.create_task(_live(url, n * seconds / agents / 2, end))
+            group.create_task(_glance_again(url, end))
             group.create_task(_crowd_late(one, seconds))
             group.create_task(_knock_late(url, seconds))
 
@@ -218,6 +243,12 @@ async def _live(url: str, after: float, end: float) -> None:
             (scene,) = random.choices(list(SCENES), list(SCENES.values()))
             await scene(one, min(random.lognormvariate(0.2, 1.2), 25))
             await asyncio.sleep(random.expovariate(1 / 0.3))
+
+
+async def _glance_again(url: str, end: float) -> None:
+    while asyncio.get_running_loop().time() < end:
+        await asyncio.to_thread(glance, url)
+        await asyncio.sleep(random.expovariate(6))
 
 
 async def _crowd_late(one: Agent, seconds: float) -> None:

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import asyncpg
 import pytest
@@ -23,7 +24,7 @@ from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 
 from coldquery.postgres.embedded import DATABASE, OWNER, SUPERUSER, Endpoint
-from tests.conftest import TestDatabase
+from tests.conftest import MAX_SERIES, TestDatabase
 
 # What makes a child process count for coverage. That doubles the time of its start, so only some have it.
 MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
@@ -198,6 +199,7 @@ async def ledger_gateway(shared_ledger: TestDatabase) -> AsyncIterator[RunningGa
     """A gateway over HTTP that reads and writes, for all tests that leave it running."""
     async with run_gateway(env={**reader_and_writer(shared_ledger), **MEASURED_GATEWAY}) as running:
         yield running
+        await _assert_bounded_series(running)
 
 
 def reader_and_writer(database: TestDatabase, **more: str) -> dict[str, str]:
@@ -217,3 +219,15 @@ async def gateway(shop: TestDatabase) -> AsyncIterator[RunningGateway]:
     """A gateway over HTTP as the role that can only read, for all tests that do not hurt it."""
     async with run_gateway(env={"COLDQUERY_DSN": shop.reader_dsn, **MEASURED_GATEWAY}) as running:
         yield running
+        await _assert_bounded_series(running)
+
+
+async def _assert_bounded_series(gateway: RunningGateway) -> None:
+    """Whatever the traffic of a whole run has been, a scrape is no larger than it may be."""
+
+    def ask() -> bytes:
+        with urlopen(f"{gateway.base}/metrics", timeout=10) as page:
+            return bytes(page.read())
+
+    page = await asyncio.to_thread(ask)
+    assert sum(not line.startswith(b"#") for line in page.splitlines()) <= MAX_SERIES

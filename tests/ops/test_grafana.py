@@ -184,6 +184,8 @@ DONE = [
     'coldquery_calls_total{tool="pg_query", action="read", outcome="error"} > 0',
     'coldquery_calls_total{tool="pg_query", action="read", outcome="timeout"} > 0',
     'coldquery_calls_total{tool="pg_query", action="write", outcome="denied"} > 0',
+    'coldquery_calls_by_door_total{door="express"} > 0',
+    'coldquery_calls_by_door_total{door="fastmcp"} > 0',
     *(f'coldquery_results_truncated_total{{limit="{limit}"}} > 0' for limit in ("rows", "bytes", "cell")),
     *(f'coldquery_db_errors_total{{sqlstate_class="{each}"}} > 0' for each in ("22", "23", "42", "57")),
     "sum (increase(coldquery_session_leaks_total[60s])) == 0",

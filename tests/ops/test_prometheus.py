@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,10 @@ import yaml
 from prometheus_client import Metric
 
 from coldquery.settings import Settings
+from coldquery.telemetry.audit import Audit
+from coldquery.telemetry.call import Call
 from coldquery.telemetry.metrics import POOLS, REGISTRY, expect_calls
+from coldquery.telemetry.sinks import AuditFile
 from coldquery.web.metrics import Standing
 from tests.conftest import TestDatabase
 
@@ -185,6 +190,36 @@ def test_the_runbook_leads_to_sections_that_exist() -> None:
     for page, anchor in re.findall(r"\]\(([\w.]*)#([\w-]+)\)", text):
         headings = re.findall(r"^#+ (.*)$", (RUNBOOK.parent / page).read_text() if page else text, re.MULTILINE)
         assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+# What a gateway has written when each alert was true.
+LOG = r"""
+import structlog
+from coldquery.telemetry.logging import configure
+from coldquery.telemetry.call import Call
+configure("info", "json")
+for outcome in ("write_denied", "commit_unknown"):
+    Call("pg_tx", "commit", "anonymous", session="Zx3_aB-9").end(outcome)
+log = structlog.get_logger("x")
+log.error("leak", kind="backend_gone", session="Zx3_aB-9", backend_pid=1)
+log.error("task_crashed")
+log.error("audit_failing", reason="No space left on device", pending=1)
+"""
+
+
+async def test_the_searches_of_the_runbook_find_what_the_gateway_writes(tmp_path: Path) -> None:
+    with (tmp_path / "LOG").open("w") as said:
+        subprocess.run([sys.executable, "-c", LOG], stderr=said, check=True, timeout=30)
+    audit = Audit(AuditFile(tmp_path / "AUDIT", max_bytes=1_000_000, keep=1))
+    audit.note("statement", Call("pg_query", "write", "anonymous", session="SHORTID"))
+    await audit.close()
+    searches = re.findall(r"grep [^`\n]*?(?:LOG|AUDIT)\b", RUNBOOK.read_text())
+    assert len(searches) == RUNBOOK.read_text().count("grep ")
+    for search in searches:
+        found = subprocess.run(
+            shlex.split(search), cwd=tmp_path, capture_output=True, text=True, check=False, timeout=10
+        )
+        assert found.stdout, search
 
 
 async def test_the_queries_of_the_runbook_run(database: TestDatabase) -> None:

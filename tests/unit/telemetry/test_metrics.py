@@ -67,6 +67,26 @@ def test_the_page_is_what_the_library_renders() -> None:
     assert exposition.render() == generate_latest(registry), "from what it kept, too"
 
 
+def test_a_series_that_comes_later_is_rendered_too() -> None:
+    registry = CollectorRegistry()
+    counter = Counter("things", "of all kinds", ["kind"], registry=registry)
+    wait = Histogram("wait_seconds", "how long", ["pool"], buckets=(1,), registry=registry)
+    exposition = Exposition(registry)
+    for each in ("first", "second"):
+        counter.labels(each).inc(12_345_678)
+        wait.labels(each).observe(2)
+        assert exposition.render() == generate_latest(registry)
+
+
+def test_our_metrics_are_rendered_as_the_library_does() -> None:
+    """The page reads the library's own keepers of numbers."""
+    ours = CollectorRegistry()
+    for name, each in vars(metrics).items():
+        if name.isupper() and isinstance(each, Counter | Gauge | Histogram):
+            ours.register(each)
+    assert Exposition(ours).render() == generate_latest(ours)
+
+
 def test_two_registries_are_one_page() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     Gauge("one", "1", registry=first).set(1)

@@ -87,6 +87,20 @@ def test_a_file_that_another_gateway_writes_is_refused(tmp_path: Path) -> None:
     file.close()
 
 
+def test_a_device_may_be_written_by_several_gateways() -> None:
+    files = [AuditFile(Path(os.devnull), max_bytes=1_000, keep=2) for _ in range(2)]
+    for file in files:
+        file.append(LINE, sync=True)
+        file.close()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_may_not_be_written_is_refused_with_the_reason(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StartError, match="Permission denied"):
+        AuditFile(tmp_path / "audit.jsonl", max_bytes=1_000, keep=2)
+
+
 @pytest.mark.parametrize("name", ["no/such/directory/audit.jsonl", "."])
 def test_a_path_that_cant_be_written_is_refused_with_the_reason(tmp_path: Path, name: str) -> None:
     with pytest.raises(StartError, match=r"can't be written to .*: (No such file|Is a directory)"):
