@@ -12,9 +12,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 import structlog
+from msgspec import Struct
 
 from actors import Clock, LoopClock
 from coldquery.errors import Code, Refusal
@@ -87,8 +89,7 @@ class Wanted(TypedDict, total=False):
     keyed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A result, and how long it took from the gateway's side, waiting for a connection included."""
 
     result: Result
@@ -366,12 +367,8 @@ class Gateway:
             Refusal: it asked for too much.
         """
         settings = self.settings
-        return Limits(
-            max_rows=_within("max_rows", max_rows, settings.max_rows, settings.max_rows_limit),
-            max_bytes=settings.max_bytes,
-            max_cell_bytes=settings.max_cell_bytes,
-            keyed=keyed,
-        )
+        rows = _within("max_rows", max_rows, settings.max_rows, settings.max_rows_limit)
+        return _limits(rows, settings.max_bytes, settings.max_cell_bytes, keyed)
 
     def time_limit_ms(self, timeout_ms: int | None) -> int:
         """How long PostgreSQL may work on a statement.
@@ -524,6 +521,10 @@ def _observe(result: Result) -> None:
     RESULT_BYTES.observe(len(result.rows_json))
     if result.truncated is not None:
         TRUNCATED.labels(result.truncated.by).inc()
+
+
+# Nearly all calls have the same.
+_limits = lru_cache(maxsize=64)(Limits)
 
 
 def _within(name: str, asked: int | None, default: int, largest: int) -> int:

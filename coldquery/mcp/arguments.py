@@ -6,7 +6,7 @@ wrong with it, what is accepted.
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -33,11 +33,19 @@ Isolation = Annotated[
 ]
 
 
-class Takes(NamedTuple):
-    """Which arguments one action of a tool takes, beside `action`."""
+class Takes:
+    """Which arguments one action of a tool takes, beside `action`.
 
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
+    Attributes:
+        required: must be given.
+        optional: may be.
+        names: of both.
+    """
+
+    def __init__(self, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()) -> None:
+        self.required = required
+        self.optional = optional
+        self.names = frozenset((*required, *optional))
 
 
 def parse[A: Arguments](model: type[A], actions: Mapping[str, Takes], given: dict[str, Any]) -> A:
@@ -58,12 +66,11 @@ def parse[A: Arguments](model: type[A], actions: Mapping[str, Takes], given: dic
         raise _refusal(model, action, takes, problems) from None
     assert takes is not None  # noqa: S101 - the model knows the same actions
     named = {name for name in arguments.model_fields_set if getattr(arguments, name) is not None} - {"action"}
+    if named.issuperset(takes.required) and named <= takes.names:
+        return arguments
     problems = [f"`{name}` is missing" for name in takes.required if name not in named]
-    extra = sorted(named - {*takes.required, *takes.optional})
-    problems += [f"`{name}` has no place in action={action}" for name in extra]
-    if problems:
-        raise _refusal(model, action, takes, problems)
-    return arguments
+    problems += [f"`{name}` has no place in action={action}" for name in sorted(named - takes.names)]
+    raise _refusal(model, action, takes, problems)
 
 
 def _refusal(model: type[Arguments], action: object, takes: Takes | None, problems: list[str]) -> Refusal:

@@ -6,7 +6,6 @@ out as structured content and as the same in text.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -27,8 +26,7 @@ _NEXT_PAGE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ToolReply:
+class ToolReply(msgspec.Struct, frozen=True):
     """What a tool says, whichever door it goes out by.
 
     Attributes:

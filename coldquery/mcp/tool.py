@@ -21,6 +21,7 @@ from coldquery.telemetry.call import CURRENT, Call, Door
 from coldquery.telemetry.metrics import DENIALS, OTHER, expect_calls
 
 PRINCIPAL = "anonymous"
+_CANCELLED = Code.CANCELLED.value
 
 _log = structlog.get_logger(__name__)
 
@@ -88,7 +89,7 @@ class GatewayTool[A: Arguments](Tool):
             show_text=settings.log_statements,
         )
         token = CURRENT.set(call)
-        outcome = Code.CANCELLED.value
+        outcome = _CANCELLED
         try:
             reply = await self.answer(parse(self.takes, self.actions, arguments))  # type: ignore[arg-type]  # takes is A's
             outcome = "ok"

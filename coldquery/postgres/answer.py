@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from coldquery.errors import cut
 from coldquery.postgres.json_text import cut_cells, encode, escaped_json
 
@@ -92,8 +94,7 @@ class Notices:
         return {"notices": notices, **({"notices_left_out": self.left_out} if self.left_out else {})}
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """The answer to one statement.
 
     Attributes:

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import Any, Literal, TextIO
 
@@ -23,7 +23,6 @@ from coldquery.telemetry.json_line import encoder
 # or repeats what our own events say.
 _LIBRARIES_FROM = logging.WARNING
 
-_encode = encoder(repr)
 # Tracebacks without local variables: those hold parameters, rows and passwords.
 _render_exception = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
@@ -37,35 +36,22 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     """
     stream = _Unfailing(sys.stderr)
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    shared: list[Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
-    rendering: list[Processor] = (
-        [
-            _show_controls,
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
-        ]
-        if console
-        else [_render_exception, _to_json]
-    )
+    rendering = _for_people(sys.stderr.isatty()) if console else [_JsonLine()]
     structlog.configure(
-        # Every call is told of, so that our own lines go a shorter way to the same JSON.
-        processors=[*shared, *rendering] if console else [_Stamp(), _to_line],
+        processors=rendering,
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=lambda *_: _Lines(stream),
+        logger_factory=lambda *_: _Lines(stream.send),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
     # On the handler, which no library can talk past by a level that it gives to its own logger.
     handler.setLevel(max(threshold, _LIBRARIES_FROM))
+    handler.terminator = ""
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering, _decoded],
         )
     )
     logging.basicConfig(handlers=[handler], level=handler.level, force=True)
@@ -81,15 +67,59 @@ class _Unfailing:
     def __init__(self, stream: TextIO) -> None:
         self._file = stream.fileno()
 
+    def send(self, line: bytes) -> None:
+        with suppress(OSError):
+            os.write(self._file, line)
+
     def write(self, text: str) -> None:
         self.send(text.encode(errors="backslashreplace"))
 
-    def send(self, data: bytes) -> None:
-        with suppress(OSError):
-            os.write(self._file, data)
-
     def flush(self) -> None:
         """There is nothing to flush."""
+
+
+class _Lines:
+    """A logger that hands on the lines that it is given. structlog's own takes a lock for it, and checks more."""
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = self.exception = send
+
+
+class _JsonLine:
+    """An event as a line of JSON, with its level and the time. All in one, for every call is told of.
+
+    The seconds are written once for all events in them. The quick encoder leaves characters as they are, of which some
+    would steer a terminal.
+    """
+
+    def __init__(self) -> None:
+        self._encode = encoder(repr)
+        self._second = 0, ""
+
+    def __call__(self, _: object, level: str, event: MutableMapping[str, Any]) -> bytes:
+        now, rest_ns = divmod(time.time_ns(), 1_000_000_000)
+        second, words = self._second
+        if now != second:
+            words = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+            self._second = now, words
+        event["level"] = level
+        event["timestamp"] = f"{words}.{rest_ns // 1_000:06d}Z"
+        if "exc_info" in event:
+            event = _render_exception(None, level, event)
+        line = self._encode(event)
+        return (
+            line + b"\n" if line.isascii() and b"\x7f" not in line else f"{json.dumps(event, default=repr)}\n".encode()
+        )
+
+
+def _for_people(colors: bool) -> list[Processor]:
+    return [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _show_controls,
+        structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback),
+        _encoded,
+    ]
 
 
 def _show_controls(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -100,47 +130,9 @@ def _show_controls(_: object, __: str, event: MutableMapping[str, Any]) -> Mutab
     return event
 
 
-class _Lines:
-    """A logger that writes what it is given as a line. structlog's own takes a lock for it, and checks more."""
-
-    def __init__(self, stream: _Unfailing) -> None:
-        self._stream = stream
-
-    def msg(self, line: str | bytes) -> None:
-        if isinstance(line, bytes):
-            self._stream.send(line)
-        else:
-            self._stream.write(line + "\n")
-
-    debug = info = warning = error = critical = exception = msg
+def _encoded(_: object, __: str, line: Any) -> bytes:
+    return f"{line}\n".encode(errors="backslashreplace")
 
 
-class _Stamp:
-    """Adds the level and the time, of which the seconds are written once for all events in them."""
-
-    def __init__(self) -> None:
-        self._second = 0, ""
-
-    def __call__(self, _: object, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        now, rest_ns = divmod(time.time_ns(), 1_000_000_000)
-        second, words = self._second
-        if now != second:
-            words = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-            self._second = now, words
-        event["level"] = level
-        event["timestamp"] = f"{words}.{rest_ns // 1_000:06d}Z"
-        return event
-
-
-def _to_line(_: object, level: str, event: MutableMapping[str, Any]) -> bytes:
-    """As `_to_json`, with its end."""
-    if "exc_info" in event:
-        event = _render_exception(None, level, event)
-    line = _encode(event)
-    return line + b"\n" if line.isascii() and b"\x7f" not in line else f"{json.dumps(event, default=repr)}\n".encode()
-
-
-def _to_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
-    """One line. The quick encoder leaves characters as they are, of which some would steer a terminal."""
-    line = _encode(event)
-    return line.decode() if line.isascii() and b"\x7f" not in line else json.dumps(event, default=repr)
+def _decoded(_: object, __: str, line: Any) -> str:
+    return bytes(line).decode()

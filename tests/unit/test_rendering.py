@@ -1,10 +1,10 @@
 """Answers and errors as MCP results."""
 
 import json
-from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
+from msgspec.structs import replace
 
 from coldquery.errors import Code, Refusal
 from coldquery.gateway import Answer
