@@ -18,6 +18,7 @@ import structlog
 
 from coldquery.errors import Code
 from coldquery.telemetry import tracing
+from coldquery.telemetry.logging import QUICK
 from coldquery.telemetry.metrics import CALLS_BY_DOOR, DENIALS, DENIED, IN_FLIGHT, STATEMENTS, of_calls
 from coldquery.telemetry.tracing import Trace
 
@@ -143,16 +144,18 @@ class Call:
         CALLS_BY_DOOR[self.door].inc()
         if outcome in DENIALS:
             DENIED.labels(outcome).inc()
-        _log.info(
-            "call",
-            request=self.request,
-            tool=self.tool,
-            action=self.action,
-            principal=self.principal,
-            door=self.door,
-            session=self.session,
-            outcome=outcome,
-            duration_ms=round(took_s * 1000, 2),
+        QUICK.tell(
+            {
+                "event": "call",
+                "request": self.request,
+                "tool": self.tool,
+                "action": self.action,
+                "principal": self.principal,
+                "door": self.door,
+                "session": self.session,
+                "outcome": outcome,
+                "duration_ms": round(took_s * 1000, 2),
+            }
         )
         if self._trace is not None:
             self._trace.end(outcome, self.session)

@@ -63,10 +63,22 @@ structlog.get_logger("x").error("session_ended", exc_info=None)
 """
 
 
-def log(form: str, path: Path, program: str = LOG) -> tuple[str, str]:
+QUICKLY = r"""
+import structlog, sys
+from coldquery.telemetry.logging import QUICK, configure
+told = {"event": "call", "request": "7", "session": None, "label": "a\x1b[2Jö\ud800", "duration_ms": 1.5}
+if "early" in sys.argv:
+    QUICK.tell(dict(told))
+configure(sys.argv[2], sys.argv[1])
+structlog.get_logger("x").info(**told)
+QUICK.tell(dict(told))
+"""
+
+
+def log(form: str, path: Path, program: str = LOG, *more: str) -> tuple[str, str]:
     # Buffered as it is by default: what could not be written must not come back at the exit.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    command = [sys.executable, "-c", program, form]
+    command = [sys.executable, "-c", program, form, *more]
     with path.open("w") as errors:
         done = subprocess.run(
             command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, check=True, timeout=30
@@ -117,6 +129,23 @@ def test_a_defect_is_told_with_its_traceback_and_no_local_variables(tmp_path: Pa
     assert ended.keys() == {"event", "level", "timestamp"}
     for each in (crashed, ended):
         assert abs(datetime.now(UTC) - datetime.fromisoformat(each["timestamp"])) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 2), ("info", 2), ("warning", 0)])
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_the_short_way_leads_to_the_same_line(form: str, level: str, lines: int, tmp_path: Path) -> None:
+    _, said = log(form, tmp_path / "log", QUICKLY, level)
+    assert len(said.splitlines()) == lines
+    if form == "json":
+        told = [{**json.loads(line), "timestamp": ""} for line in said.splitlines()]
+        assert told == told[::-1]
+        assert all(each["level"] == "info" for each in told)
+    else:
+        assert len({line.partition(" ")[2] for line in said.splitlines()}) <= 1
+
+
+def test_there_is_a_way_before_anything_is_set_up(tmp_path: Path) -> None:
+    log("json", tmp_path / "log", QUICKLY, "info", "early")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
