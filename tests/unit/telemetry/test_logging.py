@@ -68,7 +68,7 @@ import structlog, sys
 from coldquery.telemetry.logging import QUICK, configure
 told = {"event": "call", "request": "7", "session": None, "label": "a\x1b[2Jö\ud800", "duration_ms": 1.5}
 if "early" in sys.argv:
-    QUICK.tell(dict(told))
+    QUICK.tell({"event": "call"})
 configure(sys.argv[2], sys.argv[1])
 structlog.get_logger("x").info(**told)
 QUICK.tell(dict(told))

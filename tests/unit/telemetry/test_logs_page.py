@@ -11,8 +11,7 @@ ROOT = Path(__file__).parents[3]
 def test_the_page_names_every_event() -> None:
     told = (ROOT / "docs" / "logs.md").read_text()
     sources = [path.read_text() for path in (ROOT / "coldquery").rglob("*.py")]
-    events = {
-        name for source in sources for name in re.findall(r'(?:\b(?:_log\.[a-z]+|level)\(|"event":)\s*"(\w+)"', source)
-    }
+    telling = re.compile(r'(?:\b(?:_log\.[a-z]+|level)\(|QUICK\.tell\(\s*\{\s*"event":)\s*"(\w+)"')
+    events = {name for source in sources for name in telling.findall(source)}
     assert {"call", "session_ended", "attention"} <= events
     assert {event for event in events if f"`{event}`" not in told} == set()
