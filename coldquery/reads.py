@@ -5,10 +5,10 @@ snapshot seals it: after that PostgreSQL lets nothing turn the transaction read-
 than that one thing has a snapshot before it begins. What survives a rollback all the same (advisory locks of the
 session) is cleaned in the same round trip, before anyone else gets the connection and after the caller has the answer.
 
-So one round trip stands before the answer: BEGIN travels with the statement, if the connection has been heard of a
-moment ago and its time limit is the call's. Else it goes ahead, to find out whether the connection still lives while
-nothing of the caller's has been sent. Where the statement's answer was brief before, rollback and cleaning travel with
-it too, and there is no other trip at all.
+So one round trip stands before the answer: BEGIN travels with the statement, or with the question what that is like,
+if the connection has been heard of a moment ago and its time limit is the call's. Else it goes ahead, to find out
+whether the connection still lives while nothing of the caller's has been sent. Where the statement's answer was brief
+before, rollback and cleaning travel with it too, and there is no other trip at all.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ class Read(ReadOnlyJob):
 
     async def clean(self, connection: Connection) -> bool:
         """Roll back, let go of advisory locks, and look for prepared statements that are none of the driver's."""
-        if connection.closed:
+        if connection.closed and not connection.is_in_transaction():
+            # Else it was a former job's run that closed its own: this one's caller went away before it ran.
             return True
         if connection.executed and not connection.is_in_transaction():
             # The statement ended it: it can't have written, but what else it left nobody knows.

@@ -93,6 +93,7 @@ class Connection(asyncpg.Connection):
         _drop_local_statement_cache: Callable[[], None]
         _execute: Callable[..., Awaitable[Any]]
         _get_statement: Callable[..., Awaitable[Any]]
+        _stmts_to_close: set[Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -134,8 +135,8 @@ class Connection(asyncpg.Connection):
                 schema change elsewhere would fail the statement, and with it the transaction.
             complete: when a limit is reached, count the rows beyond it, so that `command` and `row_count` tell of all.
                 For what has been done anyway: INSERT ... RETURNING and the like.
-            opening: a statement of the gateway's own that begins a transaction, to be run in front, in the same trip
-                where that can be.
+            opening: a statement of the gateway's own that begins a transaction, to be run in front of all that this
+                statement needs, in the same trip.
             closing: such statements that end it and clean up, and return no rows if all is clean. They are run behind,
                 in the same trip, where the answer was brief before, and `closed` tells of it. Should it not be brief
                 this time, then the statement is run again, without them. Only with an `opening`.
@@ -158,6 +159,12 @@ class Connection(asyncpg.Connection):
                 sql, params, limits, cached=cached, complete=complete, opening=opening, closing=closing
             )
             problem = None
+        except asyncpg.InternalClientError as error:
+            problem = type(error).__name__
+            if not self.is_closed():
+                raise
+            # PostgreSQL's last word came just before something was to be sent.
+            raise ConnectionResetError from None
         except Exception as error:
             problem = getattr(error, "sqlstate", None) or type(error).__name__
             raise
@@ -262,8 +269,10 @@ class Connection(asyncpg.Connection):
         self._protocol.get_settings().register_data_types([self._arrays[oid]])
 
     def forget_statements(self) -> None:
-        """Drop the prepared statements that this connection keeps, after a schema change made one of them stale."""
+        """Forget the prepared statements that this connection keeps, after or just before PostgreSQL drops them all."""
         self._drop_local_statement_cache()
+        # Else the driver would close each in a trip of its own.
+        self._stmts_to_close.clear()
         self._known.clear()
 
     async def _run(
@@ -277,7 +286,16 @@ class Connection(asyncpg.Connection):
         opening: str | None,
         closing: tuple[str, ...],
     ) -> Result:
-        statement = await self._get_statement(sql, None, named=not cached and "", use_cache=cached)
+        wire: Wire = self._protocol.wire
+        # To be described is to be parsed, which can call functions: those of a domain's CHECK on the elements of an
+        # array, for one. What is kept described needs no trip, and the opening waits for the next one.
+        if opening is not None:
+            wire.send_around(unanswered(opening))
+        try:
+            statement = await self._get_statement(sql, None, named=not cached and "", use_cache=cached)
+        finally:
+            if wire.take_back():
+                opening = None
         known = self._known.get(statement) or self._describe(statement)
         if known.described.rows:
             await self._refresh_rows(statement, known.described.rows)
@@ -285,17 +303,19 @@ class Connection(asyncpg.Connection):
             raise Refusal(Code.CANCELLED, "The statement was cancelled before it ran.")
         chunk = min(limits.max_rows + 1, FIRST_CHUNK_ROWS)
         page = Page(limits, known.columns)
+        began = time.perf_counter()
         if known.is_brief and closing and opening is not None:
             records, _, _ = await self._begin(
                 statement, known.described, params, chunk, opening=opening, closing=closing
             )
             if len(records) < chunk:
                 self.closed = True
+                known.is_brief = time.perf_counter() - began < BRIEF_S
                 page.add(records)
                 return self._result(page, known.columns, _SELECT, len(page.rows) if page.full else len(records))
             # There may have been more when the transaction ended.
             self.notices = None
-        began = time.perf_counter()
+            began = time.perf_counter()
         records, tag, completed = await self._begin(statement, known.described, params, chunk, opening=opening)
         page.add(records)
         fetched, in_one = len(records), completed
@@ -342,22 +362,12 @@ class Connection(asyncpg.Connection):
     ) -> tuple[list[Any], bytes | None, bool]:
         """Execute a statement up to so many rows: these, the command tag, and whether that was all."""
         fitted = described.fit(params)
-        if opening is not None and not statement.name:
-            # Whatever comes next takes the place of a statement without a name; it is parsed again where it is bound.
-            await self.execute(opening)
-            statement.mark_unprepared()
-            opening = None
         self.executed = True
         wire: Wire = self._protocol.wire
         if opening is not None:
             wire.send_around(unanswered(opening), unanswered(*closing))
         try:
             records, tag, completed = await self._protocol.bind_execute(statement, fitted, "", rows, True, None)
-        except asyncpg.InternalClientError:
-            if not self.is_closed():
-                raise
-            # PostgreSQL's last word came just before this was to be sent.
-            raise ConnectionResetError from None
         except (asyncpg.DataError, asyncpg.PostgresSyntaxError, asyncpg.InterfaceError) as error:
             if (unfit := described.refused(error)) is not None:
                 raise error from unfit

@@ -30,9 +30,11 @@ class Wire:
         self._ahead = ahead
         self._behind = behind
 
-    def take_back(self) -> None:
-        """Take that back, if it has not been sent."""
+    def take_back(self) -> bool:
+        """Take that back, if it has not been sent. Returns whether it has been."""
+        sent = not self._ahead
         self._ahead = self._behind = b""
+        return sent
 
     def write(self, data: bytes | memoryview) -> None:
         """See asyncio."""

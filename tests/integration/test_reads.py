@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, override
@@ -98,6 +99,28 @@ async def test_a_read_never_writes_even_as_superuser(pool: Pool, observer: Any, 
     assert (await read(pool, "SELECT count(*) FROM t")).rows == [(1,)]
 
 
+@pytest.mark.parametrize(
+    "body", ["INSERT INTO t VALUES (2)", "PERFORM nextval('s')", "CREATE TEMP TABLE x ()", "DELETE FROM t"]
+)
+async def test_a_function_that_is_called_as_the_statement_is_parsed_writes_neither(
+    pool: Pool, observer: Any, body: str
+) -> None:
+    await observer.execute(
+        "CREATE TABLE t (i int); INSERT INTO t VALUES (1); CREATE SEQUENCE s; CREATE FUNCTION meddle() RETURNS boolean"
+        f" LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN true; END $$;"
+        "CREATE DOMAIN checked AS int CHECK (meddle())"
+    )
+    await read(pool, "SELECT 1")
+    # The first asks for the array's type, which would commit what the parsing did before.
+    for sql in (
+        "SELECT '{1}'::checked[]",
+        "SELECT '{1}'::checked[] IS NULL",
+        "SELECT '{1}'::checked[] IS NULL, $1::int",
+    ):
+        assert (await refused(pool, sql, *(["unfit"] if "$" in sql else []))).code is Code.READ_ONLY
+    assert await observer.fetchrow("SELECT count(*), sum(i), (SELECT is_called FROM s) FROM t") == (1, 1, False)
+
+
 LEFTOVERS = {
     "SELECT pg_advisory_lock(42)": "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'",
     "SELECT set_config('search_path', 'nowhere', false)": (
@@ -138,6 +161,27 @@ async def test_a_connection_with_statements_of_a_function_is_thrown_away(pool: P
     backend = (await read(pool, "SELECT pg_backend_pid()")).rows
     await read(pool, "SELECT meddle()")
     assert (await read(pool, "SELECT pg_backend_pid()")).rows != backend
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ("PERFORM set_config('search_path', 'nowhere', false)", "current_setting('search_path') = 'nowhere'"),
+        ("LISTEN somewhere", "EXISTS (SELECT FROM pg_listening_channels())"),
+        ("PERFORM set_config('role', 'pg_monitor', false)", "current_user = 'pg_monitor'"),
+    ],
+)
+async def test_a_function_that_is_called_as_the_statement_is_parsed_leaves_nothing(
+    pool: Pool, observer: Any, body: str, left: str
+) -> None:
+    await observer.execute(
+        f"CREATE FUNCTION meddle() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN true; END $$;"
+        "CREATE DOMAIN checked AS int CHECK (meddle())"
+    )
+    await read(pool, "SELECT 1")
+    with contextlib.suppress(Refusal):
+        await read(pool, "SELECT '{1}'::checked[]")
+    assert (await read(pool, f"SELECT {left}")).rows == [(False,)]
 
 
 @pytest.mark.parametrize("way", ["SELECT * FROM view_of_it", "SELECT 1 OPERATOR(public.|+|) 2", "SELECT 'x'::checked"])
@@ -182,15 +226,16 @@ async def test_a_brief_read_is_one_trip(database: TestDatabase, monkeypatch: pyt
         trips += 1
         write(wire, data)
 
-    async def made(sql: str) -> int:
+    async def made(sql: str, *params: Any) -> int:
         before = trips
-        await read(one, sql)
+        await read(one, sql, *params)
         while one.standing().used:
             await asyncio.sleep(0)
         return trips - before
 
     monkeypatch.setattr(Wire, "write", counted)
     brief, long, slow = "SELECT 1", "SELECT generate_series(1, 5)", "SELECT pg_sleep(0.06)"
+    at_times_slow = "SELECT 1 FROM pg_sleep($1)"
     one = Pool(replace(target(database.reader_dsn), statement_timeout_ms=TIMEOUT_MS), size=1, acquire_timeout_s=2)
     await one.open()
     try:
@@ -200,6 +245,8 @@ async def test_a_brief_read_is_one_trip(database: TestDatabase, monkeypatch: pyt
         assert [await made(long) for _ in range(3)] == [4, 3, 3]
         # It would cost too much to have to run it again.
         assert [await made(slow) for _ in range(3)] == [3, 2, 2]
+        # Nor may it then be asked twice, however few rows it had.
+        assert [await made(at_times_slow, s) for s in (0, 0, 0.06, 0.06, 0)] == [3, 1, 1, 2, 2]
     finally:
         await one.close(timeout_s=2)
 
@@ -237,6 +284,29 @@ async def test_a_read_whose_kept_statement_was_dropped_is_answered(pool: Pool, o
     for _ in range(2):
         assert (await read(pool, "SELECT 5")).rows == [(5,)]
         await read(pool, "SELECT drop_all()")
+
+
+async def test_statements_that_were_dropped_are_not_closed_one_by_one(
+    pool: Pool, observer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await observer.execute("CREATE TABLE t (i int)")
+    sql = "SELECT * FROM t"
+    for number in range(50):
+        await read(pool, f"SELECT {number}")
+    await read(pool, sql)
+    await observer.execute("ALTER TABLE t ADD COLUMN j int")
+    trips = 0
+    write = Wire.write
+
+    def counted(wire: Wire, data: bytes | memoryview) -> None:
+        nonlocal trips
+        trips += 1
+        write(wire, data)
+
+    monkeypatch.setattr(Wire, "write", counted)
+    assert len((await read(pool, sql)).columns) == 2
+    await read(pool, "SELECT 'another'")
+    assert trips < 12
 
 
 async def test_a_transaction_that_opens_itself_is_over_before_anything_is_written(pool: Pool) -> None:
@@ -317,6 +387,22 @@ async def test_a_caller_that_goes_away_while_it_waits_for_a_connection_runs_noth
     await first
     assert (await read(pool, "SELECT 1")).rows == [(1,)]
     assert await sleepers(observer) == 0
+
+
+async def test_a_caller_that_goes_away_while_its_transaction_begins_leaves_none_open(pool: Pool) -> None:
+    for _ in range(3):
+        await read(pool, "SELECT 1")
+    # With another time limit BEGIN goes ahead.
+    call = asyncio.create_task(read(pool, "SELECT 2", timeout_ms=TIMEOUT_MS - 1))
+    while not pool.standing().used:
+        await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    # The one before it may have closed its own, which says nothing of this one's.
+    limit, since = "SELECT current_setting('statement_timeout')", "SELECT xact_start < now() FROM pg_stat_activity"
+    assert (await read(pool, limit)).rows == [("5s",)]
+    assert (await read(pool, f"{since} WHERE pid = pg_backend_pid()")).rows == [(False,)]
 
 
 async def test_a_full_pool_is_told_after_the_wait_and_not_before(database: TestDatabase, observer: Any) -> None:
@@ -419,6 +505,24 @@ async def test_a_connection_that_dies_just_as_it_is_used_is_told_as_lost(pool: P
         assert (refusal.code, refusal.retryable) == (Code.CONNECTION_LOST, True)
         rows = (await read(pool, "SELECT pg_backend_pid()")).rows
     assert rows[0][0] != pid
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1", "SELECT 'never seen before'"])
+async def test_a_connection_whose_last_word_has_just_come_is_told_as_lost(pool: Pool, sql: str) -> None:
+    class Late(Read):
+        __slots__ = ()
+
+        @override
+        async def begin(self, connection: Connection) -> None:
+            last = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+            connection._protocol.data_received(b"E" + struct.pack("!i", len(last) + 4) + last)
+
+    for _ in range(2):
+        await read(pool, "SELECT 1")
+    with pytest.raises(Refusal) as caught:
+        await pool.run(Late(sql, (), LIMITS, TIMEOUT_MS))
+    assert (caught.value.code, caught.value.retryable) == (Code.CONNECTION_LOST, True)
+    assert (await read(pool, sql)).row_count == 1
 
 
 async def test_a_backend_killed_under_a_read_is_told_and_replaced(pool: Pool, observer: Any) -> None:

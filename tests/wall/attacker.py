@@ -13,7 +13,7 @@ from coldquery.postgres.answer import Limits, Result
 from coldquery.sessions import Begin
 from coldquery.sessions.commands import Explain, Query, Rollback
 from coldquery.sessions.replies import Ran
-from tests.wall.entries import RUNS, Verdict
+from tests.wall.entries import RUNS, TIMEOUT_MS, Verdict
 from tests.wall.victim import CLEAN, Victim, changed
 
 _LIMITS = Limits(max_rows=1000, max_bytes=1 << 20, max_cell_bytes=1 << 16)
@@ -35,17 +35,17 @@ class Attacker:
     _session: str = ""
     _held: dict[str, Any] = field(default_factory=dict)
 
-    async def read(self, sql: str, params: tuple[Any, ...] = (), timeout_ms: int = 5_000) -> Result:
+    async def read(self, sql: str, params: tuple[Any, ...] = (), timeout_ms: int = TIMEOUT_MS) -> Result:
         async with asyncio.timeout(_CALL_S):
             return (await self.gateway.read(sql, params, timeout_ms=timeout_ms)).result
 
-    async def explain(self, sql: str, params: tuple[Any, ...] = (), timeout_ms: int = 5_000) -> Result:
+    async def explain(self, sql: str, params: tuple[Any, ...] = (), timeout_ms: int = TIMEOUT_MS) -> Result:
         """Explain and run, without a session."""
         explained = Explain(sql=sql, params=params, analyze=True, limits=self.gateway.limits(), timeout_ms=timeout_ms)
         async with asyncio.timeout(_CALL_S):
             return (await self.gateway.explain(explained)).result
 
-    async def read_in_session(self, sql: str, params: tuple[Any, ...] = (), timeout_ms: int = 5_000) -> Result:
+    async def read_in_session(self, sql: str, params: tuple[Any, ...] = (), timeout_ms: int = TIMEOUT_MS) -> Result:
         """Read in the session, which is opened when there is none, and in which something has been done."""
         if not self._session:
             self._session = (await self.gateway.begin(_ANN, Begin())).id
@@ -104,7 +104,7 @@ class Attacker:
         """How the session's transaction looks to its next write."""
         return _row(await self._ask(_SESSION, (), "write"))
 
-    async def _ask(self, sql: str, params: tuple[Any, ...], access: str, timeout_ms: int = 5_000) -> Result:
+    async def _ask(self, sql: str, params: tuple[Any, ...], access: str, timeout_ms: int = TIMEOUT_MS) -> Result:
         asked = {"sql": sql, "params": params, "access": access, "limits": _LIMITS, "timeout_ms": timeout_ms}
         async with asyncio.timeout(_CALL_S):
             ran = await self.gateway.ask(_ANN, self._session, Query.model_validate(asked))

@@ -14,6 +14,7 @@ from coldquery.postgres.target import Target
 from coldquery.settings import Settings
 from tests.conftest import TEMPLATE, TestDatabase
 from tests.wall.attacker import Attacker
+from tests.wall.entries import TIMEOUT_MS
 from tests.wall.victim import READER, make_victim
 
 
@@ -24,8 +25,15 @@ async def attacker(
     database = TestDatabase(postgres, f"wall_{request.param}")
     await _administrator.execute(f"CREATE DATABASE {database.name} TEMPLATE {TEMPLATE} OWNER {OWNER}")
     dsn = database.owner_dsn if request.param == "owner" else database.superuser_dsn
-    # One connection for all reads: the next borrower's is the former one's.
-    settings = Settings(read_pool_size=1, pool_acquire_timeout_s=1, spare_connections=0, drain_timeout_s=1)
+    # One connection for all reads: the next borrower's is the former one's. It has their time limit, so that BEGIN, and
+    # later the rollback and the cleaning, can travel with them.
+    settings = Settings(
+        read_pool_size=1,
+        pool_acquire_timeout_s=1,
+        spare_connections=0,
+        drain_timeout_s=1,
+        statement_timeout_ms=TIMEOUT_MS,
+    )
     reader = Target(dsn=dsn, application_name=READER, connect_timeout_s=5)
     writer = Target(dsn=dsn, application_name="wall-writer", connect_timeout_s=5)
     async with make_victim(database, dsn) as victim, Gateway(settings, reader, writer) as gateway:

@@ -8,6 +8,9 @@ from typing import Any, Final, Literal
 
 from coldquery.errors import Code
 
+# How long PostgreSQL may work on a read of which nothing else is said.
+TIMEOUT_MS: Final = 5_000
+
 # Beside the codes: it was answered with rows. What it must not do is checked all the same.
 RUNS: Final = "runs"
 type Verdict = Code | Literal["runs"]
@@ -38,7 +41,7 @@ class Attack:
     sql: str = field(repr=False)
     expected: frozenset[Verdict] | None = None
     params: tuple[Any, ...] = ()
-    timeout_ms: int = 5_000
+    timeout_ms: int = TIMEOUT_MS
     slow: bool = False
     since: int = 0
     next: str = ""

@@ -436,6 +436,10 @@ _FUNCTIONS = family(
         "by a cast": "SELECT ROW(1)::wrapped::int",
         "by a domain": "SELECT 1::checked",
         "by an array of a domain": "SELECT '{1,2}'::checked[]",
+        "by an array of a domain that counts": "SELECT '{1,2}'::counted[] IS NULL",
+        "by an array of a domain beside what does not fit": Attack(
+            "SELECT '{1,2}'::counted[] IS NULL, $1::int", params=("unfit",)
+        ),
         "by a domain's parameter": Attack("SELECT $1::checked", params=(1,)),
         "by a view": "TABLE wiping",
         "by a policy": Attack("TABLE guarded", BY_EITHER | HARMLESS),
@@ -475,6 +479,7 @@ _LEFT_BEHIND = family(
         "notification": "SELECT run('NOTIFY wall, ''x''')",
         "not listening": "SELECT run('UNLISTEN *')",
         "setting": "SELECT run('SET SESSION work_mem = ''1GB''')",
+        "settings of an array of a domain": "SELECT '{1,2}'::setting[]",
         "read write by default": "SELECT run('SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE')",
         "search path": "SELECT run('SET search_path = public, pg_catalog')",
         "role": "SELECT run('SET ROLE pg_monitor')",

@@ -78,6 +78,12 @@ CREATE OPERATOR ~~~> (LEFTARG = int, RIGHTARG = int, FUNCTION = plus);
 CREATE VIEW wiping AS SELECT wipe() AS gone;
 CREATE FUNCTION is_fine(int) RETURNS boolean LANGUAGE sql AS 'DELETE FROM account; SELECT true';
 CREATE DOMAIN checked AS int CHECK (is_fine(VALUE));
+CREATE FUNCTION is_set(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN
+    PERFORM pg_catalog.set_config(''work_mem'', ''1GB'', false), pg_catalog.set_config(''app.x'', ''left'', false);
+    EXECUTE ''LISTEN wall''; RETURN true; END';
+CREATE DOMAIN setting AS int CHECK (is_set(VALUE));
+CREATE FUNCTION is_counted(int) RETURNS boolean LANGUAGE sql AS 'SELECT nextval(''ticket'') > 0';
+CREATE DOMAIN counted AS int CHECK (is_counted(VALUE));
 CREATE AGGREGATE wiping_sum(int) (SFUNC = plus, STYPE = int);
 CREATE TYPE wrapped AS (i int);
 CREATE FUNCTION unwrap(wrapped) RETURNS int LANGUAGE sql AS 'DELETE FROM account; SELECT 1';
