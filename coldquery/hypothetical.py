@@ -64,9 +64,9 @@ class TryIndexes(ReadOnlyJob):
 
     indexes: tuple[str, ...]
 
-    async def begin(self, connection: Connection) -> None:
+    def opening(self, _: Connection) -> str:
         """See `ReadOnlyJob.sealed_begin`."""
-        await connection.execute(self.sealed_begin)
+        return self.sealed_begin
 
     async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Tried:
         """Explain, imagine the indexes, explain again."""

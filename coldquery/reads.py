@@ -89,11 +89,10 @@ class ReadOnlyJob:
 class Read(ReadOnlyJob):
     """A read of one statement."""
 
-    async def begin(self, connection: Connection) -> None:
-        """Open a transaction that is sealed read-only, unless that can wait for the statement."""
+    def opening(self, connection: Connection) -> str | None:
+        """Opens a transaction that is sealed read-only, unless that can wait for the statement."""
         fresh = asyncio.get_running_loop().time() - connection.heard_at < FRESH_S
-        if not fresh or connection.statement_timeout_ms != self.timeout_ms:
-            await connection.execute(self.sealed_begin)
+        return None if fresh and connection.statement_timeout_ms == self.timeout_ms else self.sealed_begin
 
     async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Result:
         """Run the statement."""
@@ -116,9 +115,6 @@ class Read(ReadOnlyJob):
 
     async def clean(self, connection: Connection) -> bool:
         """Roll back, let go of advisory locks, and look for prepared statements that are none of the driver's."""
-        if connection.closed and not connection.is_in_transaction():
-            # Else it was a former job's run that closed its own: this one's caller went away before it ran.
-            return True
         if connection.executed and not connection.is_in_transaction():
             # The statement ended it: it can't have written, but what else it left nobody knows.
             return False

@@ -70,9 +70,9 @@ class Write:
             Code.DEADLINE_EXCEEDED, "PostgreSQL did not answer within the call's deadline; nothing was kept."
         )
 
-    async def begin(self, connection: Connection) -> None:
-        """Open the transaction."""
-        await connection.execute(f"{self.options.sql}; SET LOCAL statement_timeout = {self.timeout_ms}")
+    def opening(self, _: Connection) -> str:
+        """Opens the transaction."""
+        return f"{self.options.sql}; SET LOCAL statement_timeout = {self.timeout_ms}"
 
     async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Written:
         """Run the operations and commit."""
@@ -132,9 +132,9 @@ class LoneWrite:
         """See `Job`."""
         return _unsure(Refusal(Code.DEADLINE_EXCEEDED, "PostgreSQL did not answer within the call's deadline."))
 
-    async def begin(self, connection: Connection) -> None:
-        """Limit the time."""
-        await connection.execute(f"SET statement_timeout = {self.timeout_ms}")
+    def opening(self, _: Connection) -> str:
+        """Limits the time."""
+        return f"SET statement_timeout = {self.timeout_ms}"
 
     async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Result:
         """Run the statement."""

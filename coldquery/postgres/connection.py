@@ -53,14 +53,27 @@ CANCEL_GRACE_S = 2.0
 
 @dataclass(slots=True, eq=False)
 class _Known:
-    """What a connection knows of a statement: its columns, its parameters, and whether its answers have been brief.
+    """What a connection knows of a statement: its columns, its parameters, and whether its answers are brief.
 
-    Brief is one that came at once, in a few rows.
+    Brief are those that come at once, in a few rows. None is to be found out; with more rows for once it is False for
+    good, so that no statement is run again more than once.
     """
 
     columns: tuple[Column, ...]
     described: Described
-    is_brief: bool = False
+    is_brief: bool | None = None
+
+    @property
+    def may_be_brief(self) -> bool:
+        """The check that nothing is left shows by rows of another form; and row types are looked at before each run."""
+        return bool(self.columns) and not self.described.rows
+
+    def answered(self, rows: int, took_s: float) -> None:
+        """There was an answer of so many rows."""
+        if rows >= FIRST_CHUNK_ROWS:
+            self.is_brief = False
+        elif self.is_brief is not False:
+            self.is_brief = took_s < BRIEF_S or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +94,7 @@ class Connection(asyncpg.Connection):
         call: for whose sake it works now; None if for nobody's.
         took_s: how long the last `run` took.
         executed: whether the last `run` came as far as sending something to be executed.
-        closed: whether the last `run` has run the statements that were to be its `closing`.
+        cleaned: whether the last `run` has run the statements that were to be its `closing`.
         heard_at: the event loop's time of the last answer.
     """
 
@@ -100,6 +113,8 @@ class Connection(asyncpg.Connection):
         self._types = KnownTypes()
         self._arrays: dict[int, dict[str, Any]] = {}
         self._known: dict[Any, _Known] = {}
+        # Of statements that nobody keeps, by what PostgreSQL says of them.
+        self._alike: dict[Any, _Known] = {}
 
     backend: Backend
     call: Call | None = None
@@ -107,7 +122,7 @@ class Connection(asyncpg.Connection):
     statement_timeout_ms: int | None = None
     took_s = 0.0
     executed = False
-    closed = False
+    cleaned = False
     heard_at = -math.inf
     _running = False
     _interruption: tuple[asyncio.Future[None], asyncio.Task[None]] | None = None
@@ -138,7 +153,7 @@ class Connection(asyncpg.Connection):
             opening: a statement of the gateway's own that begins a transaction, to be run in front of all that this
                 statement needs, in the same trip.
             closing: such statements that end it and clean up, and return no rows if all is clean. They are run behind,
-                in the same trip, where the answer was brief before, and `closed` tells of it. Should it not be brief
+                in the same trip, where the answer was brief before, and `cleaned` tells of it. Should it not be brief
                 this time, then the statement is run again, without them. Only with an `opening`.
 
         Raises:
@@ -150,7 +165,7 @@ class Connection(asyncpg.Connection):
         """
         self._running = True
         self.notices = None
-        self.executed = self.closed = False
+        self.executed = self.cleaned = False
         # Not by the loop's clock, of which uvloop's ticks in whole milliseconds.
         began = time.perf_counter()
         problem: str | None = "cancelled"
@@ -286,21 +301,7 @@ class Connection(asyncpg.Connection):
         opening: str | None,
         closing: tuple[str, ...],
     ) -> Result:
-        wire: Wire = self._protocol.wire
-        # To be described is to be parsed, which can call functions: those of a domain's CHECK on the elements of an
-        # array, for one. What is kept described needs no trip, and the opening waits for the next one.
-        if opening is not None:
-            wire.send_around(unanswered(opening))
-        try:
-            statement = await self._get_statement(sql, None, named=not cached and "", use_cache=cached)
-        finally:
-            if wire.take_back():
-                opening = None
-        known = self._known.get(statement) or self._describe(statement)
-        if known.described.rows:
-            await self._refresh_rows(statement, known.described.rows)
-        if self._interruption is not None:
-            raise Refusal(Code.CANCELLED, "The statement was cancelled before it ran.")
+        statement, known, opening = await self._prepare(sql, cached=cached, opening=opening)
         chunk = min(limits.max_rows + 1, FIRST_CHUNK_ROWS)
         page = Page(limits, known.columns)
         began = time.perf_counter()
@@ -309,11 +310,12 @@ class Connection(asyncpg.Connection):
                 statement, known.described, params, chunk, opening=opening, closing=closing
             )
             if len(records) < chunk:
-                self.closed = True
-                known.is_brief = time.perf_counter() - began < BRIEF_S
+                self.cleaned = True
+                known.answered(len(records), time.perf_counter() - began)
                 page.add(records)
                 return self._result(page, known.columns, _SELECT, len(page.rows) if page.full else len(records))
             # There may have been more when the transaction ended.
+            known.is_brief = False
             self.notices = None
             began = time.perf_counter()
         records, tag, completed = await self._begin(statement, known.described, params, chunk, opening=opening)
@@ -329,15 +331,28 @@ class Connection(asyncpg.Connection):
         if not in_one or row_count is None:
             # A tag counts the rows of its own Execute only.
             row_count = fetched
-        known.is_brief = (
-            in_one
-            and fetched < chunk
-            and command == _SELECT
-            and not known.described.rows
-            and bool(known.columns)
-            and time.perf_counter() - began < BRIEF_S
-        )
+        if fetched >= FIRST_CHUNK_ROWS or (command == _SELECT and known.may_be_brief):
+            known.answered(fetched, time.perf_counter() - began)
         return self._result(page, known.columns, command, len(page.rows) if page.full and not complete else row_count)
+
+    async def _prepare(self, sql: str, *, cached: bool, opening: str | None) -> tuple[Any, _Known, str | None]:
+        """The statement, what is known of it, and the opening if that has not been sent yet."""
+        wire: Wire = self._protocol.wire
+        # To be described is to be parsed, which can call functions: those of a domain's CHECK on the elements of an
+        # array, for one. What is kept described needs no trip, and the opening waits for the next one.
+        if opening is not None:
+            wire.send_around(unanswered(opening))
+        try:
+            statement = await self._get_statement(sql, None, named=not cached and "", use_cache=cached)
+        finally:
+            if wire.take_back():
+                opening = None
+        known = self._known.get(statement) or self._describe(statement)
+        if known.described.rows:
+            await self._refresh_rows(statement, known.described.rows)
+        if self._interruption is not None:
+            raise Refusal(Code.CANCELLED, "The statement was cancelled before it ran.")
+        return statement, known, opening
 
     def _result(self, page: Page, columns: tuple[Column, ...], command: str, row_count: int) -> Result:
         return Result(
@@ -384,14 +399,15 @@ class Connection(asyncpg.Connection):
         return records, tag, completed
 
     def _describe(self, statement: Any) -> _Known:
-        attributes = statement._get_attributes()  # noqa: SLF001
-        columns = tuple(Column(each.name, _type_name(each.type)) for each in attributes)
-        parameters = statement._get_parameters()  # noqa: SLF001
-        known = _Known(columns, self._types.describe(parameters, [each.type for each in attributes]))
-        if statement.name:  # else nobody keeps it
-            if len(self._known) >= MAX_DESCRIBED:
-                self._known.clear()
-            self._known[statement] = known
+        attributes, parameters = statement._get_attributes(), statement._get_parameters()  # noqa: SLF001
+        # A statement without a name is kept by nobody, and described anew by the next of the same text.
+        kept, key = (self._known, statement) if statement.name else (self._alike, (attributes, parameters))
+        if (known := kept.get(key)) is None:
+            columns = tuple(Column(each.name, _type_name(each.type)) for each in attributes)
+            known = _Known(columns, self._types.describe(parameters, [each.type for each in attributes]))
+            if len(kept) >= MAX_DESCRIBED:
+                kept.clear()
+            kept[key] = known
         return known
 
     async def _introspect_types(self, typeoids: Any, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's

@@ -160,10 +160,12 @@ class Loan:
             job: that had it.
             warm: whether it may be kept ready for the next job.
         """
-        clean, generation = False, self._generation
+        connection, generation = self.connection, self._generation
+        clean = connection.cleaned and not connection.is_closed()
         try:
-            with self.connection.cut_after(CLEAN_TIMEOUT_S):
-                clean = not self.connection.is_closed() and await job.clean(self.connection)
+            if not clean:
+                with connection.cut_after(CLEAN_TIMEOUT_S):
+                    clean = not connection.is_closed() and await job.clean(connection)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, this connection is not used again
             if not is_lost(error):
                 _log.warning("connection_discarded", reason=type(error).__name__)
@@ -174,7 +176,7 @@ class Loan:
                     generation.keep_warm(self)
                 else:
                     if not clean:
-                        self.connection.terminate()
+                        connection.terminate()
                     await self.release()
 
     async def discard(self) -> None:

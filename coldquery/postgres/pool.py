@@ -46,8 +46,8 @@ class Job[T](Cleaner, Protocol):
         """What to tell the caller when the time is over; None if the job will soon tell by itself."""
         ...
 
-    async def begin(self, connection: Connection) -> None:
-        """Say the gateway's own first words. Nothing of the caller's, so that it can be done again elsewhere."""
+    def opening(self, connection: Connection) -> str | None:
+        """The gateway's own first words, if any. Nothing of the caller's, so that they can be said again elsewhere."""
         ...
 
     async def run(self, connection: Connection, wanted: Callable[[], bool]) -> T:
@@ -100,7 +100,7 @@ class Pool:
             Refusal: for every failure, as the catalogue says.
         """
         loop = asyncio.get_running_loop()
-        flight = _Flight[T](job, loop.create_future(), CURRENT.get())
+        flight: _Flight[T] = _Flight(job, loop.create_future(), CURRENT.get())
         # An empty context: the task must not carry the request's context, and so its memory, past the request. At once:
         # to come round again first would cost it a turn of the loop.
         task = asyncio.Task(self._fly(flight), loop=loop, context=contextvars.Context(), eager_start=True)
@@ -191,9 +191,11 @@ class Pool:
                 self._wait_seconds.observe(0.0)
             flight.connection = loan.connection
             loan.connection.call = flight.call
+            loan.connection.cleaned = False
             try:
-                with loan.connection.cut_after(self._acquire_timeout_s):
-                    await flight.job.begin(loan.connection)
+                if (opening := flight.job.opening(loan.connection)) is not None:
+                    with loan.connection.cut_after(self._acquire_timeout_s):
+                        await loan.connection.execute(opening)
                 if loan.connection.is_closed():
                     raise ConnectionResetError  # noqa: TRY301 - as if it had been noticed a moment before
             except BaseException as error:

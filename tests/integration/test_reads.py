@@ -246,7 +246,9 @@ async def test_a_brief_read_is_one_trip(database: TestDatabase, monkeypatch: pyt
         # It would cost too much to have to run it again.
         assert [await made(slow) for _ in range(3)] == [3, 2, 2]
         # Nor may it then be asked twice, however few rows it had.
-        assert [await made(at_times_slow, s) for s in (0, 0, 0.06, 0.06, 0)] == [3, 1, 1, 2, 2]
+        assert [await made(at_times_slow, s) for s in (0, 0, 0.06, 0.06, 0, 0)] == [3, 1, 1, 2, 2, 1]
+        # With more rows for once it is run again, and from then on not before it is known that there are few.
+        assert [await made("SELECT generate_series(1, $1)", n) for n in (1, 3, 5, 1, 5)] == [3, 1, 4, 2, 3]
     finally:
         await one.close(timeout_s=2)
 
@@ -513,7 +515,7 @@ async def test_a_connection_whose_last_word_has_just_come_is_told_as_lost(pool: 
         __slots__ = ()
 
         @override
-        async def begin(self, connection: Connection) -> None:
+        def opening(self, connection: Connection) -> None:
             last = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
             connection._protocol.data_received(b"E" + struct.pack("!i", len(last) + 4) + last)
 
@@ -584,11 +586,11 @@ async def test_who_waits_keeps_its_place_while_connections_turn_out_to_be_dead(p
         __slots__ = ()
 
         @override
-        async def begin(self, connection: Connection) -> None:
+        def opening(self, connection: Connection) -> str | None:
             if self.sql in stumbles:
                 stumbles.remove(self.sql)
                 raise ConnectionResetError
-            await super().begin(connection)
+            return super().opening(connection)
 
         @override
         async def run(self, connection: Connection, wanted: Callable[[], bool]) -> Result:
