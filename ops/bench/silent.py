@@ -8,10 +8,15 @@ from prometheus_client import Counter, Histogram
 
 from coldquery import cli
 from coldquery.telemetry import call
+from coldquery.telemetry.metrics import QuickCounter, QuickHistogram
 
 
 class Silent(call.Call):
     """A call that nobody tells anything of."""
+
+    @override
+    def __post_init__(self) -> None:
+        pass
 
     @override
     def waited(self, what: str, seconds: float) -> None:
@@ -31,8 +36,10 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 if __name__ == "__main__":
-    Counter.inc = _nothing  # type: ignore[method-assign]
-    Histogram.observe = _nothing  # type: ignore[method-assign]
+    for counter in (Counter, QuickCounter):
+        counter.inc = _nothing  # type: ignore[method-assign]
+    for histogram in (Histogram, QuickHistogram):
+        histogram.observe = _nothing  # type: ignore[method-assign]
     call.Call = Silent  # type: ignore[misc]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     sys.exit(cli.main())

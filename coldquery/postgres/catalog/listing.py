@@ -13,18 +13,16 @@ type Detail = Literal["names", "summary", "full"]
 
 # pg_class.relkind, https://www.postgresql.org/docs/current/catalog-pg-class.html
 _TABLES = ("r", "p", "f")
-RELATIONS: Mapping[str, Sequence[str]] = {
+_RELATIONS: Mapping[str, Sequence[str]] = {
     "table": _TABLES,
     "view": ("v",),
     "materialized_view": ("m",),
-    "sequence": ("S",),
-    "index": ("i", "I"),
     # What has rows, where nobody said which.
     "relation": (*_TABLES, "v", "m"),
 }
 # These have no schema, or are one.
 _WITHOUT_SCHEMA = {"role"}
-_WITH_SIZE = {*RELATIONS, "schema"}
+WITH_SIZE = (*_RELATIONS, "sequence", "index", "schema")
 _PLURALS = {"index": "indexes"}
 _DEFAULT_LIMIT: Mapping[Detail, int] = {"names": 500, "summary": 50, "full": 5}
 _LARGEST_LIMIT: Mapping[Detail, int] = {"names": 2000, "summary": 2000, "full": 20}
@@ -68,9 +66,14 @@ class Listing:
         """The name of the question to ask of the catalog, and its parameters."""
         page = [self.most, self.offset]
         like = None if self.pattern is None else as_like(self.pattern)
-        if (kinds := RELATIONS.get(self.target)) is not None:
-            return "list_relations", [list(kinds), self.schema, like, *page, self.sizes, self.detail == "names"]
+        names_only = self.detail == "names"
+        if (kinds := _RELATIONS.get(self.target)) is not None:
+            return "list_relations", [list(kinds), self.schema, like, *page, self.sizes, names_only]
         match self.target:
+            case "index":
+                return "list_indexes", [self.schema, like, *page, self.sizes, names_only]
+            case "sequence":
+                return "list_sequences", [self.schema, like, *page, self.sizes, names_only]
             case "schema":
                 return "list_schemas", [self.schema, like, *page, self.sizes]
             case "role":
@@ -81,7 +84,7 @@ class Listing:
     @property
     def described_as(self) -> str:
         """The class of what is listed, in the words of `resolve`."""
-        return "relation" if self.target in {"table", "view", "materialized_view", "relation"} else self.target
+        return "relation" if self.target in _RELATIONS else self.target
 
     def check(self) -> None:
         """Hold the arguments to one another.
@@ -95,7 +98,7 @@ class Listing:
                 f"`schema` has no place with target={self.target}: it belongs to no schema.",
                 next="Leave `schema` out.",
             )
-        if self.sizes and self.target not in _WITH_SIZE:
+        if self.sizes and self.target not in WITH_SIZE:
             raise Refusal(
                 Code.INVALID_ARGUMENT,
                 f"`include_sizes` has no place with target={self.target}: it takes no room of its own.",
@@ -132,7 +135,7 @@ class Listing:
                 "There is more to say of these than fits an answer of the catalog.",
                 next="Ask for detail=names, or for fewer by a smaller `limit`.",
             )
-        items = [self._item(item) for chunk in chunks for item in chunk]
+        items = [item for chunk in chunks for item in self._items(chunk)]
         if described and self.sizes and self.described_as != "relation":
             # A description of these measures less, or nothing.
             sizes = {item["name"]: {"size_bytes": item["size_bytes"]} for item in items if "size_bytes" in item}
@@ -161,20 +164,35 @@ class Listing:
         other = f", or narrow by {' or '.join(narrower)}" if narrower else ""
         return f"Pass offset={told} for more{other}."
 
-    def _item(self, item: Any) -> Any:
-        if isinstance(item, str):
-            return item
+    def _items(self, chunk: Any) -> list[Any]:
+        items = _from_columns(chunk) if isinstance(chunk, dict) else chunk
         if self.detail == "names":
-            kept = item if len(item) == 1 else {name: item[name] for name in _OF_NAMES if name in item}
-            return kept["name"] if len(kept) == 1 else kept
-        if item.get("kind") == self.target.replace("_", " "):
-            del item["kind"]
-        for name, most in _TEXTS.items():
-            if name in item:
-                item[name] = cut(item[name], most)
-        if len(labels := item.get("labels", ())) > _MOST_LABELS:
-            item["labels"] = [*labels[:_MOST_LABELS], "…"]
-        return item
+            return [_name(item) for item in items]
+        plain = self.target.replace("_", " ")
+        for item in items:
+            if item.get("kind") == plain:
+                del item["kind"]
+            for name, most in _TEXTS.items():
+                if name in item:
+                    item[name] = cut(item[name], most)
+            if "labels" in item and len(labels := item["labels"]) > _MOST_LABELS:
+                item["labels"] = [*labels[:_MOST_LABELS], "…"]
+        return items
+
+
+def _from_columns(columns: Mapping[str, Sequence[Any] | None]) -> list[dict[str, Any]]:
+    """The items of which each list has one property; null is none."""
+    items: list[dict[str, Any]] = [{} for _ in columns["name"] or ()]
+    for name, values in columns.items():
+        for item, value in zip(items, values or (), strict=False):  # those of what was not asked for are none
+            if value is not None:
+                item[name] = value
+    return items
+
+
+def _name(item: Mapping[str, Any]) -> Any:
+    kept = item if len(item) == 1 else {name: item[name] for name in _OF_NAMES if name in item}
+    return kept["name"] if len(kept) == 1 else kept
 
 
 def as_like(pattern: str) -> str:

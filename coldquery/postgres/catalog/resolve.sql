@@ -8,9 +8,10 @@
 WITH wanted AS MATERIALIZED (
     SELECT w.number, w.schema::name AS schema, w.name::name AS name,
            w.written_schema::name AS written_schema, w.written::name AS written
+    -- Of sub-selects, so that PostgreSQL does not count what is in them and keeps its plan.
     FROM ROWS FROM (
-        pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]),
-        pg_catalog.unnest($3::text[]), pg_catalog.unnest($4::text[])
+        pg_catalog.unnest((SELECT $1::text[])), pg_catalog.unnest((SELECT $2::text[])),
+        pg_catalog.unnest((SELECT $3::text[])), pg_catalog.unnest((SELECT $4::text[]))
     ) WITH ORDINALITY AS w (schema, name, written_schema, written, number)
 ), found AS MATERIALIZED (
     SELECT w.number,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import asyncpg
 import pytest
 from fastmcp import Client
 
+from tests.conftest import TestDatabase
 from tests.integration.catalog.conftest import Ask
 
 ODD = '"Odd ""Schema""."'
@@ -46,6 +48,20 @@ async def test_tables_with_row_estimates_comments_and_folded_partitions(ask: Ask
     assert sized["tables"][0]["size_bytes"] > 3 * 8192
 
 
+async def test_a_dropped_column_counts_no_more(ask: Ask, populated: TestDatabase) -> None:
+    connection = await asyncpg.connect(populated.superuser_dsn)
+    await connection.execute(
+        'CREATE SCHEMA dropping; CREATE TABLE dropping.t (a int, "B" int, c int, "........pg.dropped.9" int);'
+        'ALTER TABLE dropping.t DROP a, DROP "B"; CREATE TABLE dropping.u (); CREATE TABLE dropping.v (a int, b int)'
+    )
+    try:
+        answer = await ask(action="list", target="table", schema="dropping")
+        assert [each["columns"] for each in answer["tables"]] == [2, 0, 2]
+    finally:
+        await connection.execute("DROP SCHEMA dropping CASCADE")
+        await connection.close()
+
+
 async def test_ten_thousand_tables_would_fit_one_screen(ask: Ask) -> None:
     answer = await ask(action="list", target="table")
     assert answer["total"] == 2012
@@ -79,6 +95,10 @@ async def test_a_long_page_keeps_its_order(ask: Ask) -> None:
     answer = await ask(action="list", target="table", **page)
     assert names(answer["tables"]) == [f"crowd.t_{i:04}" for i in range(31, 151)]
     assert answer["truncated"]["next"].startswith("Pass offset=150 for more")
+    every = await ask(action="list", target="table", limit=2000, offset=5)
+    crowd = [each for each in every["tables"] if each["name"].startswith("crowd.")]
+    assert names(crowd) == [f"crowd.t_{i:04}" for i in range(5, 2001)]
+    assert {tuple(each) for each in crowd} == {("name", "columns")}
     functions = await ask(action="list", target="function", schema="pg_catalog", detail="names", limit=2000)
     assert len(set(functions["functions"])) == 2000
 

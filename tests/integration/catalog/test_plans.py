@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from coldquery.gateway import Gateway
 from coldquery.postgres.catalog import question
-from coldquery.postgres.catalog.listing import RELATIONS, Listing
+from coldquery.postgres.catalog.listing import WITH_SIZE, Listing
 from coldquery.postgres.catalog.resolution import parameters
 from coldquery.postgres.identifiers import KEYWORDS, parse, quote, quote_name
 from tests.conftest import TestDatabase
 from tests.integration.catalog.conftest import Ask
 
 LISTINGS = [
-    Listing(target, schema, pattern, sizes=target in {*RELATIONS, "schema"})
-    for target in (*RELATIONS, "schema", "function", "type", "trigger", "extension", "role")
+    Listing(target, schema, pattern, sizes=target in WITH_SIZE)
+    for target in (*WITH_SIZE, "function", "type", "trigger", "extension", "role")
     for schema, pattern in ((None, None), (None if target == "role" else "shop", "%o%"))
 ]
 # The questions of the other tools: with an object's name instead of its oid. The monitor's are in a test of its own.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 
 from coldquery.errors import Refusal
 from coldquery.postgres.catalog.describing import CAPS, LARGEST_ANSWER, tidy, together, whole
-from coldquery.postgres.catalog.listing import Listing, as_like
+from coldquery.postgres.catalog.listing import Detail, Listing, as_like
 from coldquery.postgres.catalog.resolution import NotFound, choose, parameters, with_schema
 from coldquery.postgres.identifiers import Identifier, parse
 
@@ -109,6 +110,19 @@ def test_a_cut_list_counts_by_schema_and_says_how_to_go_on() -> None:
     assert last["truncated"]["next"] == "Pass offset=6 for more."
     assert "by_schema" not in last
     assert "truncated" not in Listing("table").answer(page(2, 2, schemas=2))
+
+
+def test_items_that_come_in_columns_are_the_same_as_those_that_come_one_by_one() -> None:
+    columns = {"name": ["s.a", "s.b"], "kind": ["view", "table"], "rows": [0, None], "comment": [None, "c" * 301]}
+    items = [{"name": "s.a", "kind": "view", "rows": 0}, {"name": "s.b", "kind": "table", "comment": "c" * 301}]
+    details: tuple[Detail, ...] = ("summary", "names")
+    for detail in details:
+        bodies = [
+            Listing("table", detail=detail).answer([{"items": {"total": 2}}, {"items": chunk}])
+            for chunk in ({**columns, "size_bytes": None}, copy.deepcopy(items))
+        ]
+        assert bodies[0] == bodies[1]
+    assert bodies[0]["tables"] == ["s.a", "s.b"]
 
 
 def test_a_page_that_no_answer_of_the_catalog_can_hold_is_refused() -> None:
