@@ -5,6 +5,7 @@ Each is one call of a tool, so that a resource never says other than its tool do
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from fastmcp import FastMCP
@@ -109,10 +110,15 @@ async def _answer(server: FastMCP, name: str, arguments: dict[str, Any]) -> str:
     """
     tool = await server.get_tool(name)
     if tool is None:
-        raise ResourceError(f"There is no {name} here.")
+        raise _mistaken(f"There is no {name} here.")
     result = await tool.run(arguments)
     body = result.structured_content or {}
     if result.is_error:
         error = body["error"]
-        raise ResourceError(" ".join([f"{error['code']}:", error["message"], error.get("hint") or "", error["next"]]))
+        raise _mistaken(" ".join([f"{error['code']}:", error["message"], error.get("hint") or "", error["next"]]))
     return json_text(body)
+
+
+def _mistaken(message: str) -> ResourceError:
+    # The tool's call has an event of its own. FastMCP would log a traceback besides, and what the client asked for.
+    return ResourceError(message, log_level=logging.DEBUG)

@@ -321,7 +321,8 @@ class Connection(asyncpg.Connection):
         records, tag, completed = await self._begin(statement, known.described, params, chunk, opening=opening)
         page.add(records)
         fetched, in_one = len(records), completed
-        while not completed and (complete or not page.full):
+        # What is suspended has had rows; an empty text has no end.
+        while records and not completed and (complete or not page.full):
             chunk = page.next_chunk(chunk)
             records, tag, completed = await self._protocol.execute(statement, "", chunk, True, None)
             fetched += len(records)

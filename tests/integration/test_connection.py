@@ -36,6 +36,15 @@ async def test_the_row_cap_is_exact_and_says_whether_it_cut(connection: Connecti
     assert json.loads(result.rows_json) == [list(row) for row in result.rows]
 
 
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("sql", ["", "  ", "-- nothing", ";"])
+async def test_a_text_without_a_statement_has_an_end(connection: Connection, sql: str, complete: bool) -> None:
+    async with asyncio.timeout(5):
+        result = await connection.run(sql, (), WIDE, cached=False, complete=complete)
+    assert (result.columns, result.rows, result.command, result.row_count) == ((), [], "", 0)
+    assert (await connection.run("SELECT 1", (), WIDE, cached=False)).rows == [(1,)]
+
+
 async def test_the_byte_cap_keeps_whole_rows(connection: Connection) -> None:
     limits = Limits(max_rows=1000, max_bytes=2_000, max_cell_bytes=1 << 16)
     result = await connection.run("SELECT repeat('x', 90) FROM generate_series(1, 500)", (), limits, cached=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -112,11 +113,15 @@ async def test_the_monitor_can_be_read(client: Client[Any], name: str) -> None:
     assert (await read(client, f"postgres://monitor/{name}")).keys() == (told.structured_content or {}).keys()
 
 
-async def test_a_table_that_is_not_there_is_told_with_what_to_do(client: Client[Any]) -> None:
+async def test_a_table_that_is_not_there_is_told_with_what_to_do_and_is_no_defect(
+    client: Client[Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("fastmcp"), "propagate", True)
     with pytest.raises(MCPError) as caught:
         await client.read_resource("postgres://schema/shop/odrers")
     assert "odrers" in str(caught.value)
     assert "shop.orders" in str(caught.value)
+    assert [each for each in caplog.records if each.levelno >= logging.INFO and "odrers" in each.getMessage()] == []
 
 
 @pytest.mark.parametrize(
