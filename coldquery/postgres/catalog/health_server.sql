@@ -70,9 +70,11 @@ SELECT
         'standbys', (
             SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(s)), '[]') FROM (
                 SELECT application_name AS application, state,
-                       pg_catalog.pg_wal_lsn_diff(place.lsn, replay_lsn) AS behind_bytes,
+                       -- What only receives, such as an archive, has replayed nothing.
+                       pg_catalog.pg_wal_lsn_diff(place.lsn, coalesce(replay_lsn, flush_lsn, write_lsn)) AS behind_bytes,
                        extract(epoch FROM replay_lag)::float8 AS behind_s
-                FROM pg_catalog.pg_stat_replication ORDER BY 3 DESC NULLS LAST LIMIT 20
+                FROM pg_catalog.pg_stat_replication WHERE state IS DISTINCT FROM 'backup'
+                ORDER BY 3 DESC NULLS LAST LIMIT 20
             ) AS s
         )
     ) AS replication,

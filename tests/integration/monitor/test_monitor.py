@@ -359,11 +359,17 @@ async def test_a_vacuum_a_copy_and_a_base_backup_are_told(
                 seen[each["kind"]] = each
         return {"vacuum", "copy from", "base backup"} <= seen.keys()
 
+    async def is_over() -> bool:
+        return not await admin.fetch("SELECT FROM pg_stat_replication")
+
     try:
         await until(all_seen)
+        (replication,) = (await monitor.health(["replication"]))["checks"]
     finally:
         backup.kill()
         await backup.wait()
+        # All tests of this server see it.
+        await until(is_over)
         end.set()
         vacuuming.terminate()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -371,6 +377,33 @@ async def test_a_vacuum_a_copy_and_a_base_backup_are_told(
     assert seen["vacuum"]["total"] > 0
     assert (seen["copy from"]["table"], seen["copy from"]["unit"]) == ("public.t", "bytes")
     assert seen["base backup"]["phase"]
+    # It is no standby.
+    assert (replication["verdict"], replication["figure"]) == ("ok", "no standby is connected")
+
+
+async def test_what_only_receives_is_told_how_far_it_is(
+    monitor: Monitor, admin: Connection, database: TestDatabase, until: Until, tmp_path: Path, *, pg_bin: Path | None
+) -> None:
+    archive = await asyncio.create_subprocess_exec(
+        str(find_binaries(pg_bin).program("pg_receivewal")),
+        *("-d", database.superuser_dsn, "-D", str(tmp_path), "--status-interval", "1"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+
+    async def is_told() -> bool:
+        (replication,) = (await monitor.health(["replication"]))["checks"]
+        return f"{replication['verdict']}: {replication['figure']}".startswith("ok: 1 connected, at most ")
+
+    async def is_over() -> bool:
+        return not await admin.fetch("SELECT FROM pg_stat_replication")
+
+    try:
+        await until(is_told)
+    finally:
+        archive.kill()
+        await archive.wait()
+        await until(is_over)
 
 
 # A role that may see little.
@@ -408,7 +441,7 @@ async def test_a_role_that_sees_less_says_so(
     assert (await limited.connections(20))["by_state"]["hidden"] >= 2
     health = await limited.health()
     assert "pg_read_all_stats" in health["note"]
-    assert "unknown" not in {each["verdict"] for each in health["checks"]}
+    assert [each for each in health["checks"] if each["verdict"] == "unknown"] == []
     slow = await limited.slow_queries("total", 50)
     assert "pg_read_all_stats" in slow["note"]
     assert any(each["query"] == "hidden" for each in slow["statements"])
