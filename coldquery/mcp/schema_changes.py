@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from coldquery.errors import Code, Refusal
 from coldquery.mcp.arguments import Arguments
 from coldquery.postgres import ddl
-from coldquery.postgres.change import Verb, require
+from coldquery.postgres.change import Verb, one, require
 from coldquery.postgres.identifiers import parse
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _altered(arguments: PgSchemaArguments, target: str, name: list[str], signatu
     if target not in _CHANGED_SO.get(change, {target}):
         raise Refusal(
             Code.INVALID_ARGUMENT,
-            f"change={change} is none of {_a(target)}.",
+            f"change={change} is none of {one(target)}.",
             next=f"It is for target={' or '.join(sorted(_CHANGED_SO[change]))}; pass another change as `sql`.",
         )
     if change == "rename":
@@ -170,7 +170,7 @@ def _hold(arguments: PgSchemaArguments, *takes: str) -> None:
         Refusal: `invalid_argument`, naming it.
     """
     if extra := sorted(_said(arguments) - _ALWAYS - set(takes)):
-        what = "a call with `sql`" if "sql" in takes else f"{arguments.action} of {_a(arguments.target or '')}"
+        what = "a call with `sql`" if "sql" in takes else f"{arguments.action} of {one(arguments.target or 'thing')}"
         what = f"change={arguments.change}" if "change" in takes else what
         raise Refusal(
             Code.INVALID_ARGUMENT,
@@ -236,7 +236,7 @@ def _signed(name: str, schema: str | None, target: str) -> tuple[list[str], str 
     if own is not None and target in _WITHOUT_SCHEMA:
         raise Refusal(
             Code.INVALID_ARGUMENT,
-            f"{_a(target).capitalize()} belongs to no schema.",
+            f"{one(target).capitalize()} belongs to no schema.",
             next="Pass its `name` alone.",
         )
     return [*([own] if own is not None else []), parsed.name.name], parsed.arguments
@@ -257,11 +257,6 @@ def _the(names: Sequence[str]) -> str:
     if not names:
         raise _missing("name", "one name")
     return names[0]
-
-
-def _a(target: str) -> str:
-    words = target.replace("_", " ")
-    return f"an {words}" if words[:1] in {"i", "e"} else f"a {words}"
 
 
 def _given[T](name: str, value: T | None) -> T:

@@ -118,8 +118,8 @@ def require(sql: str, verb: Verb, target: str | None) -> None:
         message = f"What the statement changes can't be told: {problem}."
         raise Refusal(Code.STATEMENT_NOT_ALLOWED, message, next="Send it with pg_query write.") from None
     if change is None or change.verb != verb or not _is_of(change.target, target):
-        wanted = f"{verb} of {_a(target)}" if target else verb
-        is_what = "changes no schema" if change is None else f"is the {change.verb} of {_a(change.target or 'thing')}"
+        wanted = f"{verb} of {one(target)}" if target else verb
+        is_what = "changes no schema" if change is None else f"is the {change.verb} of {one(change.target or 'thing')}"
         raise Refusal(
             Code.STATEMENT_NOT_ALLOWED,
             f"The statement {is_what}, and not the {wanted}.",
@@ -127,7 +127,8 @@ def require(sql: str, verb: Verb, target: str | None) -> None:
         )
 
 
-def _a(target: str) -> str:
+def one(target: str) -> str:
+    """One object of a kind, in words: a materialized view, an index."""
     return f"{'an' if target[0] in 'aeiou' else 'a'} {target.replace('_', ' ')}"
 
 
