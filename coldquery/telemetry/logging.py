@@ -133,9 +133,8 @@ class _JsonLine:
         if "exc_info" in event:
             event = _render_exception(None, level, event)
         line = self._encode(event)
-        return (
-            line + b"\n" if line.isascii() and b"\x7f" not in line else f"{json.dumps(event, default=repr)}\n".encode()
-        )
+        is_plain = line.isascii() and b"\x7f" not in line
+        return (line if is_plain else json.dumps(event, default=repr).encode()) + b"\n"
 
 
 def _for_people(colors: bool) -> list[Processor]:

@@ -49,7 +49,7 @@ class QuickHistogram(Histogram):
 
 
 class QuickCounter(Counter):
-    """The same of counters that every call counts in."""
+    """The same of counters."""
 
     _value: Any
 
@@ -89,7 +89,7 @@ def known(value: str, values: Iterable[str]) -> str:
 
 
 def _counter(name: str, words: str, **labels: tuple[str, ...]) -> Counter:
-    counter = Counter(f"coldquery_{name}", words, tuple(labels), registry=REGISTRY)
+    counter = QuickCounter(f"coldquery_{name}", words, tuple(labels), registry=REGISTRY)
     _zero(counter, labels)
     return counter
 
@@ -110,12 +110,7 @@ def _zero(metric: Counter | Histogram, labels: dict[str, tuple[str, ...]]) -> No
 CALLS: Counter = QuickCounter(
     "coldquery_calls", "Tool calls that have ended.", ("tool", "action", "outcome"), registry=REGISTRY
 )
-_BY_DOOR = QuickCounter(
-    "coldquery_calls_by_door_total",
-    "Tool calls that have ended, by the door they came in by.",
-    ("door",),
-    registry=REGISTRY,
-)
+_BY_DOOR = _counter("calls_by_door_total", "Tool calls that have ended, by the door they came in by.", door=DOORS)
 CALLS_BY_DOOR = {door: _BY_DOOR.labels(door) for door in DOORS}
 CALL_SECONDS: Histogram = QuickHistogram(
     "coldquery_call_duration_seconds",
